@@ -1,0 +1,124 @@
+"""The recipe: what to build, read strictly from TOML.
+
+Every key has a default that is written out into the corpus (`recipe.toml`); an unknown key is an error that names the
+nearest known one. Relative paths are relative to the recipe's file and are made absolute when it is read.
+"""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from filters.base import Filter
+from manifests import shards
+from manifests.errors import RecipeError
+
+FORMATS = ("warc", "wet", "jsonl", "parquet", "text")
+
+
+class Strict(BaseModel):
+    """Frozen, no unknown keys, no silent conversions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Source(Strict):
+    """One named input: files of one format below one root."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    format: Literal["warc", "wet", "jsonl", "parquet", "text"]
+    paths: list[str] = Field(min_length=1)
+    licence: str = "unknown"
+    # jsonl and parquet: which column holds what; `text` must exist, the others may be absent.
+    columns: dict[Literal["text", "id", "url", "date", "language"], str] = {}
+    keep_columns: list[str] = []
+    max_record_bytes: int = Field(default=64 * 1024 * 1024, ge=1)  # larger records fail with a reason
+
+
+class Extract(Strict):
+    """HTML to text; only for WARC sources."""
+
+    method: Literal["resiliparse", "trafilatura"] = "resiliparse"
+
+
+class Normalize(Strict):
+    """Text clean-up before anything is measured; classic preprocessing is off by default."""
+
+    unicode: Literal["NFC", "NFKC", "none"] = "NFC"
+    line_ends: bool = True
+    control_characters: bool = True
+    zero_width: bool = True
+    blank_runs: bool = True
+    lowercase: bool = False
+    strip_punctuation: bool = False
+    stop_words: str | None = None  # path of a file with one word a line; these words are removed
+
+
+class MinHash(Strict):
+    """Near-duplicate search over word shingles."""
+
+    ngram: int = Field(default=5, ge=1, le=32)
+    bands: int = Field(default=14, ge=1, le=256)
+    rows: int = Field(default=8, ge=1, le=64)
+    seed: int = Field(default=1, ge=0)
+    keep: Literal["longest", "best_quality", "earliest"] = "longest"
+    quality: str | None = None  # the score column for best_quality, higher is better
+
+
+class Dedup(Strict):
+    """Exact, then near duplicates. `minhash` absent: exact only."""
+
+    exact: bool = True
+    minhash: MinHash | None = None
+    partitions: int = Field(default=8, ge=1, le=4096)
+
+
+class Gate(Strict):
+    """Fails the build when, in any slice, a rule drops more than max_drop_ratio of the documents that reached it."""
+
+    slice: Literal["all", "language", "source", "tld", "identity"]
+    rule: str = "*"  # a rule, a reason (rule.defect), or * for all together
+    max_drop_ratio: float = Field(ge=0.0, le=1.0)
+    min_documents: int = Field(default=100, ge=1)  # smaller slices are not judged
+
+
+class Audit(Strict):
+    """Who is dropped: retention by slice and by mentioned identity group."""
+
+    lexicons: dict[str, str] = {}  # language -> file that replaces or adds an identity lexicon
+    toxic_min_score: float = Field(default=0.5, ge=0.0, le=1.0)
+    gate: list[Gate] = []
+
+
+class Tokenize(Strict):
+    """`train:N` (byte-level BPE trained on the kept text), a `tokenizer.json`, or a `*.tiktoken` file."""
+
+    tokenizer: str = "train:8000"
+    pretokenizer: str | None = None  # for *.tiktoken: gpt2, cl100k, o200k ...
+    shards: int | None = Field(default=None, ge=1)  # None: one per 256 MiB of kept text
+
+
+class Pack(Strict):
+    """Rows of length + 1 tokens for training."""
+
+    length: int = Field(default=1024, ge=8, le=1 << 20)
+    validation_ratio: float = Field(default=0.01, ge=0.0, le=0.5)  # share of documents reserved, by hash of doc_id
+
+
+class Recipe(Strict):
+    """Everything that decides the bytes of a corpus."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
+    seed: int = Field(default=0, ge=0, lt=1 << 63)
+    short_circuit: bool = False
+    source: list[Source] = Field(min_length=1)
+    extract: Extract = Extract()
+    normalize: Normalize = Normalize()
+    language: Any = None  # filled in with filters.language.Language by `read`
+    filter: list[Any] = []
+    dedup: Dedup = Dedup()
+    audit: Audit = Audit()
+    tokenize: Tokenize = Tokenize()
+    pack: Pack = Pack()

@@ -1,0 +1,1 @@
+"""Filters: documents in, scores and a reason out."""

@@ -1,0 +1,138 @@
+"""What a filter is: documents in, scores and a reason out.
+
+A filter measures (`score`) and decides (`reject`). Deciding sees scores only, so thresholds can be changed later without
+the text. A filter that rewrites text is an `Edit`: it returns the new text with the counts of what it changed, and the
+filters after it in the recipe see the new text.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, ConfigDict
+
+from filters.kernels.buffers import TextBuffers, text_buffers
+
+if TYPE_CHECKING:
+    from filters.kernels.lines import Lines
+    from filters.kernels.words import Words
+
+Columns = dict[str, np.ndarray]
+
+
+class Documents:
+    """A batch of documents with the views that filters share: each is made once, when first asked for.
+
+    table: at least `doc_id` (string), `url` (string, nullable) and `text` (large_string, no nulls).
+    """
+
+    def __init__(self, table: pa.Table) -> None:
+        self.table = table
+
+    @property
+    def num_documents(self) -> int:
+        return int(self.table.num_rows)
+
+    @cached_property
+    def text(self) -> TextBuffers:
+        """The UTF-8 of all texts."""
+        return text_buffers(self.table["text"])
+
+    @cached_property
+    def words(self) -> "Words":
+        """Where the words are, with one hash each; see filters.kernels.words."""
+        from filters.kernels.words import find_words
+
+        return find_words(self.text)
+
+    @cached_property
+    def lines(self) -> "Lines":
+        """Where the lines are; see filters.kernels.lines."""
+        from filters.kernels.lines import find_lines
+
+        return find_lines(self.text)
+
+    def with_text(self, text: pa.Array) -> "Documents":
+        """The same documents with other text; shared views are made anew."""
+        index = self.table.schema.get_field_index("text")
+        return Documents(self.table.set_column(index, "text", text))
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One threshold: documents whose `measure` is beyond the config field `limit` are rejected with `defect`.
+
+    `side` "min" rejects values below the limit, "max" values above it: bounds are inclusive. A limit of None is off.
+    """
+
+    measure: str
+    side: Literal["min", "max"]
+    limit: str
+    defect: str
+
+
+class Filter(BaseModel):
+    """Base of all filters: a frozen, strictly read config with two pure methods.
+
+    `rule` names the filter; columns are `<rule>.<measure>` for each of `measures`, reasons `<rule>.<defect>`.
+    `bounds` in order give the reasons: the first that fails wins.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    rule: ClassVar[str]
+    measures: ClassVar[tuple[str, ...]]
+    bounds: ClassVar[tuple[Bound, ...]] = ()
+
+    def score(self, documents: Documents) -> Columns:
+        """One finite number per document and measure: keys are `measures` (without the rule), arrays (num_documents,)."""
+        raise NotImplementedError
+
+    def reject(self, scores: pa.Table) -> pa.Array:
+        """The reason (`rule.defect`) for each row, or null to keep it; sees only columns named `<rule>.<measure>`."""
+        reason = pa.nulls(scores.num_rows, pa.string())
+        for bound in reversed(self.bounds):
+            limit = getattr(self, bound.limit)
+            if limit is None:
+                continue
+            value = scores[f"{self.rule}.{bound.measure}"]
+            fails = pc.less(value, limit) if bound.side == "min" else pc.greater(value, limit)
+            reason = pc.if_else(pc.fill_null(fails, False), f"{self.rule}.{bound.defect}", reason)
+        return reason.combine_chunks() if isinstance(reason, pa.ChunkedArray) else reason
+
+    @classmethod
+    def column_types(cls) -> dict[str, pa.DataType]:
+        """Type of each ledger column of this filter; float64 unless a filter says otherwise."""
+        return {f"{cls.rule}.{measure}": pa.float64() for measure in cls.measures}
+
+    @classmethod
+    def defects(cls) -> tuple[str, ...]:
+        """All reasons this filter can give, in the order in which they win."""
+        return tuple(f"{cls.rule}.{bound.defect}" for bound in cls.bounds)
+
+    def measuring(self) -> dict[str, Any]:
+        """The part of the config that changes scores or text: everything but thresholds. Part of the stage digest.
+
+        Files named in the config must appear by content digest, not by path: override where there are any.
+        """
+        thresholds = {bound.limit for bound in self.bounds}
+        return {key: value for key, value in self.model_dump(mode="json").items() if key not in thresholds}
+
+    def files(self) -> Mapping[str, str]:
+        """Files that the config names: field -> path. Paths in a recipe are made absolute before this is called."""
+        return {}
+
+    def check(self) -> None:
+        """Read what the config names and raise RecipeError or ModelError if it is not usable; before any data is read."""
+
+
+class Edit(Filter):
+    """A filter that rewrites text."""
+
+    def edit(self, documents: Documents) -> tuple[pa.Array, Columns]:
+        """New text (large_string, one per document) and the columns of `measures`, taken while editing."""
+        raise NotImplementedError

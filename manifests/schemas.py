@@ -1,0 +1,104 @@
+"""The columns of every table on disk. Plain pyarrow, polars and DuckDB read all of them without this package."""
+
+import pyarrow as pa
+
+from manifests.errors import SchemaMismatch
+
+# One row per record of an input, also for records that hold no document or cannot be read.
+# `text` is HTML after reading a WARC, plain text afterwards; "" where there is none.
+# `reason` is null for a document that goes on, else `read.<defect>` or `extract.<defect>`.
+# `error` says what went wrong where the record failed (fate `failed`), else null.
+RECORD = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),  # 32 hex characters
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("file", pa.string(), nullable=False),  # path below the source's root
+        pa.field("offset", pa.int64(), nullable=False),  # byte offset in the file, or row number
+        pa.field("length", pa.int64(), nullable=False),  # bytes in the file (compressed if it is), or 1 row
+        pa.field("url", pa.string()),
+        pa.field("date", pa.string()),  # ISO 8601 as declared
+        pa.field("text", pa.large_string(), nullable=False),
+        pa.field("reason", pa.string()),
+        pa.field("error", pa.string()),
+        pa.field("extra", pa.string()),  # kept columns as one JSON object, else null
+    ]
+)
+
+FATES = ("kept", "dropped", "duplicate", "failed")
+
+# The first columns of the ledger; every score follows as a column `<rule>.<measure>`.
+LEDGER = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("length", pa.int64(), nullable=False),
+        pa.field("url", pa.string()),
+        pa.field("date", pa.string()),
+        pa.field("fate", pa.string(), nullable=False),  # one of FATES
+        pa.field("stage", pa.string()),  # read, extract, language, a rule's name, dedup; null if kept
+        pa.field("reason", pa.string()),  # rule.defect; null if kept
+        pa.field("error", pa.string()),
+        pa.field("num_bytes", pa.int64(), nullable=False),  # UTF-8 bytes of the final text; 0 without text
+        pa.field("num_tokens", pa.int64()),  # null unless kept
+        pa.field("duplicate_of", pa.string()),  # doc_id of the keeper; null unless duplicate
+        pa.field("duplicate_kind", pa.string()),  # exact or near; null unless duplicate
+        pa.field("jaccard", pa.float64()),  # estimated against the keeper; null unless duplicate
+        pa.field("component_size", pa.int64()),  # documents in its duplicate component; 1 if alone
+    ]
+)
+
+DUPLICATES = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("kept_doc_id", pa.string(), nullable=False),  # its own id for a keeper
+        pa.field("kind", pa.string(), nullable=False),  # keeper, exact, near
+        pa.field("jaccard", pa.float64(), nullable=False),  # estimated from signatures; 1.0 for keepers
+        pa.field("component_size", pa.int64(), nullable=False),
+    ]
+)
+
+
+def tokens_schema(token_type: pa.DataType) -> pa.Schema:
+    """Schema of `tokens/part-*.parquet`; token_type is uint16 or uint32."""
+    return pa.schema(
+        [
+            pa.field("doc_id", pa.string(), nullable=False),
+            pa.field("tokens", pa.large_list(pa.field("item", token_type, nullable=False)), nullable=False),
+            pa.field("num_tokens", pa.int64(), nullable=False),
+            pa.field("num_bytes", pa.int64(), nullable=False),  # UTF-8 bytes of the text that was encoded
+            pa.field("source", pa.string(), nullable=False),
+            pa.field("language", pa.string()),
+            pa.field("split", pa.string(), nullable=False),  # train or validation
+        ]
+    )
+
+
+def packed_schema(token_type: pa.DataType, length: int) -> pa.Schema:
+    """Schema of `packed/<length>/*.parquet`: rows of exactly length + 1 tokens.
+
+    Segments lie one after another from position 0; what they leave over at the end is padding (end-of-text ids).
+    A segment is one document, or one piece of a long one, with its end-of-text token where the document ends.
+    """
+    return pa.schema(
+        [
+            pa.field("tokens", pa.list_(pa.field("item", token_type, nullable=False), length + 1), nullable=False),
+            pa.field("segment_doc", pa.list_(pa.field("item", pa.string(), nullable=False)), nullable=False),  # doc_id
+            pa.field("segment_length", pa.list_(pa.field("item", pa.int32(), nullable=False)), nullable=False),
+            pa.field("segment_source", pa.list_(pa.field("item", pa.int16(), nullable=False)), nullable=False),
+            # UTF-8 bytes that the tokens of each segment stand for; makes bits per byte exact.
+            pa.field("segment_bytes", pa.list_(pa.field("item", pa.int64(), nullable=False)), nullable=False),
+        ]
+    )
+
+
+def require(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
+    """Return the table with exactly the schema's columns in order; raise SchemaMismatch naming what differs."""
+    for field in schema:
+        if field.name not in table.column_names:
+            raise SchemaMismatch(f"{where}: column {field.name!r} is missing; the table has {table.column_names}.")
+        found = table.schema.field(field.name).type
+        if found != field.type:
+            raise SchemaMismatch(f"{where}: column {field.name!r} is {found}, expected {field.type}.")
+    return table.select(schema.names).cast(schema)

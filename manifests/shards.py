@@ -1,0 +1,292 @@
+"""Files that appear under their final name only when they are whole, on any fsspec file system.
+
+A path here is a string: a local path or a URI (`s3://`, `gs://`, `memory://`). Local files are written to a temporary
+name in the same folder, synced and renamed; on object stores a file is put in one piece after it is complete.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import tempfile
+import uuid
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests.errors import IntegrityError, StorageError
+
+ROW_GROUP_BYTES = 16 * 1024 * 1024
+ROW_GROUP_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """What a manifest says of one file: path below the corpus folder, rows (0 if not a table), bytes, SHA-256."""
+
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+def join(uri: str, *parts: str) -> str:
+    """Append parts to a path or URI with single slashes."""
+    return "/".join([uri.rstrip("/"), *(part.strip("/") for part in parts)])
+
+
+def filesystem(uri: str) -> tuple[Any, str]:
+    """The fsspec file system of a path or URI, and the path in it."""
+    return fsspec.core.url_to_fs(uri)  # type: ignore[no-any-return]
+
+
+def is_local(uri: str) -> bool:
+    """True for plain paths and file:// URIs."""
+    return "://" not in uri or uri.startswith(("file://", "local://"))
+
+
+def exists(uri: str) -> bool:
+    """True if a file or folder is there."""
+    fs, path = filesystem(uri)
+    return bool(fs.exists(path))
+
+
+def list_files(uri: str) -> list[str]:
+    """All files below a folder as paths relative to it, sorted; [] where the folder does not exist."""
+    fs, path = filesystem(uri)
+    if not fs.exists(path):
+        return []
+    root = path.rstrip("/") + "/"
+    return sorted(found[len(root) :] for found in fs.find(path) if found.startswith(root))
+
+
+def remove(uri: str) -> None:
+    """Remove a file or a folder with everything in it; nothing happens if it is not there."""
+    fs, path = filesystem(uri)
+    if fs.exists(path):
+        fs.rm(path, recursive=True)
+
+
+def read_bytes(uri: str) -> bytes:
+    """The whole file. Raises FileNotFoundError if it is not there."""
+    fs, path = filesystem(uri)
+    data: bytes = fs.cat_file(path)
+    return data
+
+
+class _HashingFile:
+    """Passes writes on and keeps count and SHA-256, so that no file is read twice."""
+
+    def __init__(self, inner: BinaryIO) -> None:
+        self.inner = inner
+        self.sha256 = hashlib.sha256()
+        self.num_bytes = 0
+        self.closed = False
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        self.sha256.update(view)
+        self.num_bytes += len(view)
+        self.inner.write(view)
+        return len(view)
+
+    def tell(self) -> int:
+        return self.num_bytes
+
+    def flush(self) -> None:
+        self.inner.flush()
+
+    def writable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@contextlib.contextmanager
+def atomic_writer(uri: str) -> Iterator[_HashingFile]:
+    """A writable binary file that appears at `uri` only if the block ends without an error.
+
+    Raises StorageError when the target cannot be written, with what to do about it.
+    """
+    try:
+        if is_local(uri):
+            yield from _write_local(filesystem(uri)[1])
+        else:
+            yield from _write_remote(uri)
+    except OSError as error:
+        raise storage_error(uri, error) from error
+
+
+def _write_local(path: str) -> Iterator[_HashingFile]:
+    os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+    temporary = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            yield _HashingFile(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
+def _write_remote(uri: str) -> Iterator[_HashingFile]:
+    fs, path = filesystem(uri)
+    with tempfile.NamedTemporaryFile(prefix="gristmill-") as file:
+        yield _HashingFile(file)  # type: ignore[arg-type]
+        file.flush()
+        fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        fs.put_file(file.name, path)
+
+
+def storage_error(uri: str, error: OSError) -> StorageError:
+    """The StorageError for a failed write, with the remedy for the usual causes."""
+    cause = error.strerror or str(error)
+    remedy = {
+        errno.ENOSPC: "Free space or choose another --out, then run the same command again: finished work is kept.",
+        errno.EDQUOT: "Free space or choose another --out, then run the same command again: finished work is kept.",
+        errno.EACCES: "Give this user write permission there, or choose another --out.",
+        errno.EROFS: "The file system is read-only; choose another --out.",
+    }.get(error.errno or 0, "Check the path and the connection, then run the same command again.")
+    return StorageError(f"{uri}: cannot be written: {cause}. {remedy}")
+
+
+def write_bytes(uri: str, data: bytes, path: str = "") -> FileEntry:
+    """Write a whole file atomically. `path` is the name to record, relative to the corpus."""
+    with atomic_writer(uri) as file:
+        file.write(data)
+    return FileEntry(path or uri, 0, len(data), file.sha256.hexdigest())
+
+
+class TableWriter:
+    """Writes a Parquet file whose bytes depend on the rows alone, not on how they were batched.
+
+    Row groups are cut where the text so far reaches ROW_GROUP_BYTES or the rows reach ROW_GROUP_ROWS; with
+    `cut_each_write` every call of `write` is one row group instead (for files whose row groups are partitions).
+    Use `with TableWriter(uri, schema) as writer`; `writer.entry` is there after the block.
+    """
+
+    def __init__(self, uri: str, schema: pa.Schema, *, path: str = "", cut_each_write: bool = False) -> None:
+        self.uri = uri
+        self.schema = schema
+        self.path = path or uri
+        self.cut_each_write = cut_each_write
+        self.num_rows = 0
+        self.entry: FileEntry | None = None
+        self._pending: list[pa.Table] = []
+        self._pending_rows = 0
+        self._pending_bytes = 0
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> "TableWriter":
+        self._file = self._stack.enter_context(atomic_writer(self.uri))
+        sink = pa.PythonFile(self._file, mode="w")
+        self._parquet = pq.ParquetWriter(sink, self.schema, compression="zstd", compression_level=3)
+        return self
+
+    def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
+        try:
+            if kind is None:
+                self._flush()
+                self._parquet.close()
+        except BaseException:
+            self._stack.__exit__(StorageError, StorageError(), None)
+            raise
+        self._stack.__exit__(kind, value, trace)
+        if kind is None:
+            self.entry = FileEntry(self.path, self.num_rows, self._file.num_bytes, self._file.sha256.hexdigest())
+
+    def write(self, table: pa.Table) -> None:
+        """Append rows; the table must have the writer's schema."""
+        self.num_rows += table.num_rows
+        if self.cut_each_write:
+            self._parquet.write_table(table.combine_chunks(), row_group_size=max(1, table.num_rows))
+            return
+        for part in _cut_at_boundaries(table, self._pending_rows, self._pending_bytes):
+            self._pending.append(part)
+            self._pending_rows += part.num_rows
+            self._pending_bytes += _text_bytes(part)
+            if self._pending_rows >= ROW_GROUP_ROWS or self._pending_bytes >= ROW_GROUP_BYTES:
+                self._flush()
+
+    def _flush(self) -> None:
+        if self._pending_rows:
+            group = pa.concat_tables(self._pending).combine_chunks()
+            self._parquet.write_table(group, row_group_size=group.num_rows)
+        self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
+
+
+def _row_bytes(table: pa.Table) -> Any:
+    """int64 (num_rows,): bytes of the `text` column, 0 where there is none."""
+    import pyarrow.compute as pc
+
+    if "text" not in table.column_names:
+        return None
+    return pc.fill_null(pc.binary_length(table["text"]), 0).cast(pa.int64()).to_numpy()
+
+
+def _text_bytes(table: pa.Table) -> int:
+    lengths = _row_bytes(table)
+    return 0 if lengths is None else int(lengths.sum())
+
+
+def _cut_at_boundaries(table: pa.Table, rows: int, size: int) -> Iterator[pa.Table]:
+    """Slices of the table that each end at most at the next row-group boundary, counted from the rows already held."""
+    lengths = _row_bytes(table)
+    start = 0
+    for row in range(table.num_rows):
+        rows += 1
+        size += 0 if lengths is None else int(lengths[row])
+        if rows >= ROW_GROUP_ROWS or size >= ROW_GROUP_BYTES:
+            yield table.slice(start, row + 1 - start)
+            start, rows, size = row + 1, 0, 0
+    if start < table.num_rows:
+        yield table.slice(start)
+
+
+def write_table(uri: str, table: pa.Table, path: str = "") -> FileEntry:
+    """Write one Parquet file atomically; returns its entry."""
+    with TableWriter(uri, table.schema, path=path) as writer:
+        writer.write(table)
+    assert writer.entry is not None
+    return writer.entry
+
+
+def open_parquet(uri: str) -> pq.ParquetFile:
+    """A ParquetFile for reading. Raises IntegrityError, naming the file, if it is not whole or not Parquet."""
+    fs, path = filesystem(uri)
+    try:
+        return pq.ParquetFile(path if is_local(uri) else fs.open(path, "rb"))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise IntegrityError(
+            f"{uri}: cannot be read as Parquet: {error}. Remove it and run the build again."
+        ) from error
+
+
+def read_table(uri: str, columns: Iterable[str] | None = None) -> pa.Table:
+    """A whole Parquet file, or some of its columns."""
+    with open_parquet(uri) as file:
+        return file.read(columns=None if columns is None else list(columns))
+
+
+def file_entry(root: str, path: str, rows: int = 0) -> FileEntry:
+    """The entry of a file that exists below `root`, with its digest taken from its bytes now."""
+    fs, inner = filesystem(join(root, path))
+    sha256, num_bytes = hashlib.sha256(), 0
+    with fs.open(inner, "rb") as file:
+        while block := file.read(1 << 20):
+            sha256.update(block)
+            num_bytes += len(block)
+    return FileEntry(path, rows, num_bytes, sha256.hexdigest())
