@@ -4,16 +4,9 @@ Every key has a default that is written out into the corpus (`recipe.toml`); an 
 nearest known one. Relative paths are relative to the recipe's file and are made absolute when it is read.
 """
 
-import difflib
-import tomllib
-from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from filters.base import Filter
-from manifests import shards
-from manifests.errors import RecipeError
+from pydantic import BaseModel, ConfigDict, Field
 
 FORMATS = ("warc", "wet", "jsonl", "parquet", "text")
 

@@ -1,6 +1,6 @@
 """What a filter is: documents in, scores and a reason out.
 
-A filter measures (`score`) and decides (`reject`). Deciding sees scores only, so thresholds can be changed later without
+A filter measures (`score`) and decides (`reject`). Deciding sees scores only, so thresholds can change later without
 the text. A filter that rewrites text is an `Edit`: it returns the new text with the counts of what it changed, and the
 filters after it in the recipe see the new text.
 """
@@ -89,7 +89,7 @@ class Filter(BaseModel):
     bounds: ClassVar[tuple[Bound, ...]] = ()
 
     def score(self, documents: Documents) -> Columns:
-        """One finite number per document and measure: keys are `measures` (without the rule), arrays (num_documents,)."""
+        """One finite number per document and measure: keys are `measures` without the rule, arrays (num_documents,)."""
         raise NotImplementedError
 
     def reject(self, scores: pa.Table) -> pa.Array:
@@ -127,7 +127,7 @@ class Filter(BaseModel):
         return {}
 
     def check(self) -> None:
-        """Read what the config names and raise RecipeError or ModelError if it is not usable; before any data is read."""
+        """Read what the config names; raise RecipeError or ModelError if it is not usable, before any data is read."""
 
 
 class Edit(Filter):
