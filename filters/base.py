@@ -5,23 +5,65 @@ the text. A filter that rewrites text is an `Edit`: it returns the new text with
 filters after it in the recipe see the new text.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    PlainSerializer,
+    SerializationInfo,
+    ValidationInfo,
+    model_validator,
+)
 
 from filters.kernels.buffers import TextBuffers, text_buffers
+from manifests import shards
 
 if TYPE_CHECKING:
     from filters.kernels.lines import Lines
     from filters.kernels.words import Words
 
 Columns = dict[str, np.ndarray]
+
+
+def _absolute(value: str, info: ValidationInfo) -> str:
+    """Relative paths are relative to the recipe's folder, which the reader of a recipe passes as `base`."""
+    base = (info.context or {}).get("base")
+    if base is None or "://" in value or os.path.isabs(value):
+        return value
+    return os.path.normpath(os.path.join(base, value))
+
+
+def _by_content(value: str, info: SerializationInfo) -> str:
+    """Stage digests ask for `files="digest"`: the file's content counts, not where it lies."""
+    if (info.context or {}).get("files") == "digest":
+        return f"sha256:{shards.file_digest(value)}"
+    return value
+
+
+# The path or URI of a file that a config names (a model, a list, a lexicon).
+FilePath = Annotated[str, AfterValidator(_absolute), PlainSerializer(_by_content)]
+
+
+class Strict(BaseModel):
+    """Base of all configs: frozen, no unknown keys, no silent conversions; "off" stands for None, which TOML lacks."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _off_is_none(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        return {key: None if value == "off" else value for key, value in data.items()}
 
 
 class Documents:
@@ -75,14 +117,12 @@ class Bound:
     defect: str
 
 
-class Filter(BaseModel):
+class Filter(Strict):
     """Base of all filters: a frozen, strictly read config with two pure methods.
 
     `rule` names the filter; columns are `<rule>.<measure>` for each of `measures`, reasons `<rule>.<defect>`.
     `bounds` in order give the reasons: the first that fails wins.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     rule: ClassVar[str]
     measures: ClassVar[tuple[str, ...]]
@@ -115,16 +155,11 @@ class Filter(BaseModel):
         return tuple(f"{cls.rule}.{bound.defect}" for bound in cls.bounds)
 
     def measuring(self) -> dict[str, Any]:
-        """The part of the config that changes scores or text: everything but thresholds. Part of the stage digest.
-
-        Files named in the config must appear by content digest, not by path: override where there are any.
-        """
+        """The part of the config that changes scores or text, everything but thresholds; files by content digest."""
         thresholds = {bound.limit for bound in self.bounds}
-        return {key: value for key, value in self.model_dump(mode="json").items() if key not in thresholds}
-
-    def files(self) -> Mapping[str, str]:
-        """Files that the config names: field -> path. Paths in a recipe are made absolute before this is called."""
-        return {}
+        return {
+            k: v for k, v in self.model_dump(mode="json", context={"files": "digest"}).items() if k not in thresholds
+        }
 
     def check(self) -> None:
         """Read what the config names; raise RecipeError or ModelError if it is not usable, before any data is read."""

@@ -6,6 +6,7 @@ name in the same folder, synced and renamed; on object stores a file is put in o
 
 import contextlib
 import errno
+import functools
 import hashlib
 import os
 import tempfile
@@ -18,7 +19,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.errors import IntegrityError, StorageError
+from manifests.errors import InputError, IntegrityError, StorageError
 
 ROW_GROUP_BYTES = 16 * 1024 * 1024
 ROW_GROUP_ROWS = 8192
@@ -281,12 +282,31 @@ def read_table(uri: str, columns: Iterable[str] | None = None) -> pa.Table:
         return file.read(columns=None if columns is None else list(columns))
 
 
-def file_entry(root: str, path: str, rows: int = 0) -> FileEntry:
-    """The entry of a file that exists below `root`, with its digest taken from its bytes now."""
-    fs, inner = filesystem(join(root, path))
-    sha256, num_bytes = hashlib.sha256(), 0
-    with fs.open(inner, "rb") as file:
+def file_digest(uri: str) -> str:
+    """SHA-256 of a file's bytes; remembered per process while size and time of change stay the same.
+
+    Raises InputError naming the file if it cannot be read.
+    """
+    fs, path = filesystem(uri)
+    try:
+        info = fs.info(path)
+    except OSError as error:
+        raise InputError(f"{uri}: cannot be read: {error.strerror or error}. Check the path.") from error
+    return _digest_of(uri, info.get("size"), str(info.get("mtime", info.get("ETag"))))
+
+
+@functools.lru_cache(maxsize=4096)
+def _digest_of(uri: str, size: int, mark: str) -> str:
+    fs, path = filesystem(uri)
+    sha256 = hashlib.sha256()
+    with fs.open(path, "rb") as file:
         while block := file.read(1 << 20):
             sha256.update(block)
-            num_bytes += len(block)
-    return FileEntry(path, rows, num_bytes, sha256.hexdigest())
+    return sha256.hexdigest()
+
+
+def file_entry(root: str, path: str, rows: int = 0) -> FileEntry:
+    """The entry of a file that exists below `root`, with its digest taken from its bytes now."""
+    uri = join(root, path)
+    fs, inner = filesystem(uri)
+    return FileEntry(path, rows, int(fs.size(inner)), _digest_of.__wrapped__(uri, 0, ""))
