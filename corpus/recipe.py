@@ -4,17 +4,31 @@ Every key has a default that is written out into the corpus (`recipe.toml`); an 
 nearest known one. Relative paths are relative to the recipe's file and are made absolute when it is read.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationInfo
 
-FORMATS = ("warc", "wet", "jsonl", "parquet", "text")
+from filters import FILTERS
+from filters.base import FilePath, Filter, InputPath, Strict, absolute_path
+from manifests.errors import RecipeError
+from manifests.nearest import did_you_mean
 
 
-class Strict(BaseModel):
-    """Frozen, no unknown keys, no silent conversions."""
+def _tokenizer_path(value: str, info: ValidationInfo) -> str:
+    return value if value.startswith("train:") else absolute_path(value, info)
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+def _filter(value: Any, info: ValidationInfo) -> Filter:
+    """The filter that `rule` names, with the other keys as its config."""
+    if isinstance(value, Filter):
+        return value
+    rule = value.get("rule") if isinstance(value, dict) else None
+    if rule not in FILTERS:
+        raise RecipeError(
+            f"[[filter]] has rule = {rule!r}{did_you_mean(str(rule), FILTERS)}; there are: {', '.join(FILTERS)}."
+        )
+    config = {key: entry for key, entry in value.items() if key != "rule"}
+    return FILTERS[rule].model_validate(config, context=info.context)
 
 
 class Source(Strict):
@@ -22,7 +36,7 @@ class Source(Strict):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     format: Literal["warc", "wet", "jsonl", "parquet", "text"]
-    paths: list[str] = Field(min_length=1)
+    paths: list[InputPath] = Field(min_length=1)
     licence: str = "unknown"
     # jsonl and parquet: which column holds what; `text` must exist, the others may be absent.
     columns: dict[Literal["text", "id", "url", "date", "language"], str] = {}
@@ -46,7 +60,7 @@ class Normalize(Strict):
     blank_runs: bool = True
     lowercase: bool = False
     strip_punctuation: bool = False
-    stop_words: str | None = None  # path of a file with one word a line; these words are removed
+    stop_words: FilePath | None = None  # a file with one word a line; these words are removed
 
 
 class MinHash(Strict):
@@ -80,7 +94,7 @@ class Gate(Strict):
 class Audit(Strict):
     """Who is dropped: retention by slice and by mentioned identity group."""
 
-    lexicons: dict[str, str] = {}  # language -> file that replaces or adds an identity lexicon
+    lexicons: dict[str, FilePath] = {}  # language -> file that replaces or adds an identity lexicon
     toxic_min_score: float = Field(default=0.5, ge=0.0, le=1.0)
     gate: list[Gate] = []
 
@@ -88,7 +102,7 @@ class Audit(Strict):
 class Tokenize(Strict):
     """`train:N` (byte-level BPE trained on the kept text), a `tokenizer.json`, or a `*.tiktoken` file."""
 
-    tokenizer: str = "train:8000"
+    tokenizer: Annotated[str, AfterValidator(_tokenizer_path)] = "train:8000"
     pretokenizer: str | None = None  # for *.tiktoken: gpt2, cl100k, o200k ...
     shards: int | None = Field(default=None, ge=1)  # None: one per 256 MiB of kept text
 
@@ -109,8 +123,8 @@ class Recipe(Strict):
     source: list[Source] = Field(min_length=1)
     extract: Extract = Extract()
     normalize: Normalize = Normalize()
-    language: Any = None  # filled in with filters.language.Language by `read`
-    filter: list[Any] = []
+    language: Any = None
+    filter: list[Annotated[SerializeAsAny[Filter], BeforeValidator(_filter)]] = []
     dedup: Dedup = Dedup()
     audit: Audit = Audit()
     tokenize: Tokenize = Tokenize()

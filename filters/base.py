@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Columns = dict[str, np.ndarray]
 
 
-def _absolute(value: str, info: ValidationInfo) -> str:
+def absolute_path(value: str, info: ValidationInfo) -> str:
     """Relative paths are relative to the recipe's folder, which the reader of a recipe passes as `base`."""
     base = (info.context or {}).get("base")
     if base is None or "://" in value or os.path.isabs(value):
@@ -50,7 +50,10 @@ def _by_content(value: str, info: SerializationInfo) -> str:
 
 
 # The path or URI of a file that a config names (a model, a list, a lexicon).
-FilePath = Annotated[str, AfterValidator(_absolute), PlainSerializer(_by_content)]
+FilePath = Annotated[str, AfterValidator(absolute_path), PlainSerializer(_by_content)]
+
+# A path, glob or URI of input data: resolved in the same way, never digested by name.
+InputPath = Annotated[str, AfterValidator(absolute_path)]
 
 
 class Strict(BaseModel):
