@@ -6,12 +6,12 @@ nearest known one. Relative paths are relative to the recipe's file and are made
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo
 
 from filters import FILTERS
 from filters.base import FilePath, Filter, InputPath, Strict, absolute_path
 from manifests.errors import RecipeError
-from manifests.nearest import did_you_mean
+from manifests.strict import did_you_mean, explain_validation
 
 
 def _tokenizer_path(value: str, info: ValidationInfo) -> str:
@@ -24,11 +24,13 @@ def _filter(value: Any, info: ValidationInfo) -> Filter:
         return value
     rule = value.get("rule") if isinstance(value, dict) else None
     if rule not in FILTERS:
-        raise RecipeError(
-            f"[[filter]] has rule = {rule!r}{did_you_mean(str(rule), FILTERS)}; there are: {', '.join(FILTERS)}."
-        )
+        there = ", ".join(FILTERS)
+        raise RecipeError(f"[[filter]] has rule = {rule!r}{did_you_mean(str(rule), FILTERS)} There are: {there}.")
     config = {key: entry for key, entry in value.items() if key != "rule"}
-    return FILTERS[rule].model_validate(config, context=info.context)
+    try:
+        return FILTERS[rule].model_validate(config, context=info.context)
+    except ValidationError as error:
+        raise RecipeError(f"[[filter]] {rule}: {explain_validation(error, FILTERS[rule])}") from None
 
 
 class Source(Strict):
