@@ -22,15 +22,15 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from importlib import resources
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from filters.base import Columns, Documents, Filter
+from filters.base import Columns, Documents, FilePath, Filter
 from filters.kernels.mentions import add_term, count_terms, fold_table
 from filters.kernels.unicode import UNICODE_VERSION
+from manifests import shards
 from manifests.digest import digest_bytes
 from manifests.errors import ModelError
 
@@ -49,7 +49,7 @@ class Mentions(Filter):
     rule: ClassVar[str] = "mentions"
     measures: ClassVar[tuple[str, ...]] = GROUPS
 
-    lexicons: dict[str, str] = {}
+    lexicons: dict[str, FilePath] = {}
 
     def score(self, documents: Documents) -> Columns:
         """Mentions of each group: float64 (num_documents,), whole numbers from 0."""
@@ -59,11 +59,9 @@ class Mentions(Filter):
         return dict(zip(GROUPS, counts, strict=True))
 
     def measuring(self) -> dict[str, Any]:
+        """All lexicons by content, the built-in ones too, and the Unicode tables that say what a word is."""
         contents = {language: digest_bytes(data) for language, data in sorted(self._contents().items())}
         return {"lexicons": contents, "unicode": UNICODE_VERSION}
-
-    def files(self) -> Mapping[str, str]:
-        return {f"lexicons.{language}": path for language, path in sorted(self.lexicons.items())}
 
     def check(self) -> None:
         """Read all lexicons; raise ModelError naming the file, group and term that cannot be used."""
@@ -85,10 +83,10 @@ class Mentions(Filter):
         contents = {language: built_in.joinpath(name).read_bytes() for language, name in BUILT_IN.items()}
         for language, path in self.lexicons.items():
             try:
-                contents[language] = Path(path).read_bytes()
+                contents[language] = shards.read_bytes(path)
             except OSError as error:
                 raise ModelError(
-                    f"{path}: the identity lexicon for {language!r} cannot be read: {error.strerror}. "
+                    f"{path}: the identity lexicon for {language!r} cannot be read: {error.strerror or error}. "
                     "Correct audit.lexicons in the recipe."
                 ) from error
         return contents
