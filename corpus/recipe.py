@@ -71,7 +71,7 @@ class MinHash(Strict):
     ngram: int = Field(default=5, ge=1, le=32)
     bands: int = Field(default=14, ge=1, le=256)
     rows: int = Field(default=8, ge=1, le=64)
-    seed: int = Field(default=1, ge=0)
+    seed: int = Field(default=1, ge=0, lt=1 << 32)
     keep: Literal["longest", "best_quality", "earliest"] = "longest"
     quality: str | None = None  # the score column for best_quality, higher is better
 

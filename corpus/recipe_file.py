@@ -66,7 +66,7 @@ def presets() -> list[str]:
 def _preset(name: Any, where: str) -> Table:
     if name not in presets():
         raise RecipeError(
-            f"{where}: unknown preset {name!r}{did_you_mean(str(name), presets())}; there are: {presets()}."
+            f"{where}: unknown preset {name!r}{did_you_mean(str(name), presets())} There are: {presets()}."
         )
     text = resources.files("corpus.recipes").joinpath(f"{name}.toml").read_text("utf-8")
     return parse_toml(text, f"preset {name}")

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ValidationError
 
 
 def did_you_mean(unknown: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'?` for the most similar known name, or nothing if none is similar."""
+    """`; did you mean 'x'?` for the most similar known name, or a full stop if none is similar."""
     near = difflib.get_close_matches(unknown, sorted(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f"; did you mean {near[0]!r}?" if near else "."
 
 
 def explain_validation(error: ValidationError, model: type[BaseModel]) -> str:

@@ -1,0 +1,272 @@
+"""The map over units: read, extract, normalize, measure, decide, edit, and sort signatures into runs.
+
+A unit is one fused chain in one task, in batches of about 16 MiB of text; only scores and signatures of a whole unit
+are held. What a former run left is used again as far as the recipe's changes allow: texts if only filters changed,
+scores if only thresholds changed, everything if nothing did.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus import stage
+from corpus.commits import Record, files_present, read_commit, write_commit
+from corpus.dedup.signatures import RunWriter
+from corpus.extract import extract
+from corpus.normalize import normalize
+from corpus.read import UnitReader
+from corpus.recipe import Recipe, Source
+from corpus.units import Unit
+from filters.base import Documents
+from manifests import schemas, shards
+from manifests.digest import digest_json
+from manifests.shards import FileEntry, TableWriter
+
+# Raise a number when the bytes that its step writes change for an unchanged recipe.
+STEP_VERSIONS = {"text": 1, "scores": 1, "decisions": 1, "runs": 1}
+
+
+@dataclass(frozen=True)
+class StepDigests:
+    """What decides the bytes of each step of a unit; each covers the ones before it."""
+
+    text: str
+    scores: str
+    decisions: str
+    runs: str
+
+
+def step_digests(recipe: Recipe, source: Source) -> StepDigests:
+    """Digests of the steps for the units of one source."""
+    facts = source.model_dump(mode="json", exclude={"paths", "licence"})
+    text = digest_json(
+        [
+            STEP_VERSIONS["text"],
+            facts,
+            recipe.extract.model_dump(mode="json") if source.format == "warc" else None,
+            recipe.normalize.model_dump(mode="json", context={"files": "digest"}),
+        ]
+    )
+    measuring = [[rule.rule, rule.measuring()] for rule in stage.chain(recipe)]
+    deciding = [[rule.rule, rule.model_dump(mode="json", context={"files": "digest"})] for rule in stage.chain(recipe)]
+    both = [measuring, deciding] if recipe.short_circuit else measuring
+    scores = digest_json([STEP_VERSIONS["scores"], text, recipe.short_circuit, both])
+    decisions = digest_json([STEP_VERSIONS["decisions"], scores, deciding])
+    runs = digest_json([STEP_VERSIONS["runs"], decisions, recipe.dedup.model_dump(mode="json")])
+    return StepDigests(text, scores, decisions, runs)
+
+
+def unit_folder(unit_id: str) -> str:
+    """Folder of a unit below the corpus."""
+    return f"units/{unit_id}"
+
+
+def score_unit(recipe: Recipe, out: str, item: dict[str, Any]) -> Record:
+    """Task: bring one unit (item["unit"], the fields of a Unit) up to date; returns its commit record.
+
+    Raises InputError if the file cannot be opened; broken records and tails are rows, not errors.
+    """
+    unit = Unit(**item["unit"])
+    source = next(source for source in recipe.source if source.name == unit.source)
+    wanted = step_digests(recipe, source)
+    commit_uri = shards.join(out, unit_folder(unit.unit_id), "commit.json")
+    old = reusable(out, commit_uri, unit)
+    if old is not None and old["digest"] == wanted.runs:
+        return {**old, "reused": True}
+    return _UnitJob(recipe, out, unit, source, wanted, old).run(commit_uri)
+
+
+def reusable(out: str, commit_uri: str, unit: Unit) -> Record | None:
+    """The unit's commit record if it is of the same input and its files are all there."""
+    old = read_commit(commit_uri)
+    if old is None or (old["unit"]["num_bytes"], old["unit"]["mark"]) != (unit.num_bytes, unit.mark):
+        return None
+    return old if files_present(out, old) else None
+
+
+class _UnitJob:
+    """One run over one unit."""
+
+    def __init__(
+        self, recipe: Recipe, out: str, unit: Unit, source: Source, wanted: StepDigests, old: Record | None
+    ) -> None:
+        self.recipe, self.out, self.unit, self.source, self.wanted = recipe, out, unit, source, wanted
+        self.folder = unit_folder(unit.unit_id)
+        steps = {} if old is None else old["steps"]
+        self.have_text = steps.get("text") == wanted.text
+        self.have_scores = self.have_text and steps.get("scores") == wanted.scores
+        self.old = old
+        self.input = {} if old is None or not self.have_text else old["input"]
+
+    def run(self, commit_uri: str) -> Record:
+        """Do what is missing and write the commit record last."""
+        self._keep_texts_only(commit_uri)
+        runs = RunWriter(self._uri(""), self.recipe.dedup)
+        scores: list[pa.Table] = []
+        decisions: list[pa.Table] = []
+        first_row = 0
+        for batch, measured in self._measured():
+            decided = stage.decide(batch, measured.scores, self.recipe)
+            self._add_runs(runs, batch, measured, decided, first_row)
+            scores.append(measured.scores)
+            decisions.append(decided)
+            first_row += batch.num_rows
+        files = [*self._files_of_text(), self._edits_entry]
+        files.append(self._write("scores.parquet", pa.concat_tables(scores) if scores else self._no_scores()))
+        table = pa.concat_tables(decisions) if decisions else stage.DECISIONS.empty_table()
+        files.append(self._write("decisions.parquet", table))
+        files += [_below(self.folder, entry) for entry in runs.finish()]
+        return write_commit(
+            commit_uri,
+            self.wanted.runs,
+            files,
+            unit=asdict(self.unit),
+            input=self.input,
+            steps=asdict(self.wanted),
+            fates=_counts(table["fate"]),
+            kept_bytes=_kept_bytes(table, scores),
+        )
+
+    def _keep_texts_only(self, commit_uri: str) -> None:
+        """From here on the old record no longer describes the folder, but stored texts survive a crash."""
+        if self.have_text:
+            assert self.old is not None
+            steps = {"text": self.wanted.text}
+            write_commit(commit_uri, "", self._files_of_text(), unit=asdict(self.unit), input=self.input, steps=steps)
+        else:
+            shards.remove(commit_uri)
+
+    def _measured(self) -> Iterator[tuple[pa.Table, stage.Measured]]:
+        """Batches of records with their scores and final texts, from disk as far as they are there."""
+        if self.have_scores:
+            assert self.old is not None
+            self._edits_entry = next(_entry(e) for e in self.old["files"] if e["path"].endswith("/edits.parquet"))
+            stored = shards.read_table(self._uri("scores.parquet"))
+            for first_row, batch, text in stored_texts(self._uri("")):
+                yield batch, stage.Measured(stored.slice(first_row, batch.num_rows), text)
+            return
+        writer = TableWriter(self._uri("edits.parquet"), stage.EDITS, path=f"{self.folder}/edits.parquet")
+        with writer:
+            first_row = 0
+            for batch in self._texts():
+                measured = stage.measure(batch, self.recipe)
+                before = batch["text"].combine_chunks()
+                writer.write(stage.edits(before, measured.text, first_row))
+                yield batch, measured
+                first_row += batch.num_rows
+        assert writer.entry is not None
+        self._edits_entry = writer.entry
+
+    def _texts(self) -> Iterator[pa.Table]:
+        """Batches of normalized records: stored ones, or read from the input and stored on the way."""
+        uri = self._uri("documents.parquet")
+        if self.have_text:
+            with shards.open_parquet(uri) as file:
+                for group in range(file.num_row_groups):
+                    yield file.read_row_group(group)
+            return
+        reader = UnitReader(self.unit, self.source)
+        with TableWriter(uri, schemas.RECORD, path=f"{self.folder}/documents.parquet") as writer:
+            for batch in reader:
+                texts = extract(batch, self.recipe.extract.method) if self.source.format == "warc" else batch
+                texts = normalize(texts, self.recipe.normalize)
+                writer.write(texts)
+                yield texts
+        assert writer.entry is not None
+        self._documents_entry = writer.entry
+        self.input = {"sha256": reader.sha256, "num_bytes": reader.num_bytes, "num_records": writer.num_rows}
+
+    def _files_of_text(self) -> list[FileEntry]:
+        if not self.have_text:
+            return [self._documents_entry]
+        assert self.old is not None
+        return [_entry(e) for e in self.old["files"] if e["path"].endswith("/documents.parquet")]
+
+    def _add_runs(
+        self, runs: RunWriter, batch: pa.Table, measured: stage.Measured, decided: pa.Table, first_row: int
+    ) -> None:
+        kept = np.flatnonzero(pc.equal(decided["fate"], "kept").to_numpy(zero_copy_only=False))
+        if not len(kept):
+            return
+        taken = pa.array(kept)
+        quality = self.recipe.dedup.minhash.quality if self.recipe.dedup.minhash else None
+        scores = measured.scores.take(taken)
+        facts = pa.table(
+            {
+                "doc_id": batch["doc_id"].take(taken),
+                "num_bytes": scores["text.num_bytes"],
+                "date": batch["date"].take(taken),
+                "quality": scores[quality] if quality else pa.array(np.zeros(len(kept))),
+            }
+        )
+        table = pa.table(
+            {"doc_id": facts["doc_id"], "url": batch["url"].take(taken), "text": measured.text.take(taken)}
+        )
+        runs.add(Documents(table), (kept + first_row).astype(np.uint32), facts)
+
+    def _no_scores(self) -> pa.Table:
+        return stage.scores_schema(self.recipe).empty_table()
+
+    def _uri(self, name: str) -> str:
+        return shards.join(self.out, self.folder, name) if name else shards.join(self.out, self.folder)
+
+    def _write(self, name: str, table: pa.Table) -> FileEntry:
+        return shards.write_table(self._uri(name), table, f"{self.folder}/{name}")
+
+
+def stored_texts(unit_uri: str) -> Iterator[tuple[int, pa.Table, pa.Array]]:
+    """The records of a unit from disk: first row, batch (schema RECORD), and the final texts with edits applied."""
+    with shards.open_parquet(shards.join(unit_uri, "documents.parquet")) as documents:
+        pending = _EditedRows(shards.join(unit_uri, "edits.parquet"))
+        first_row = 0
+        for group in range(documents.num_row_groups):
+            batch = documents.read_row_group(group)
+            yield first_row, batch, pending.apply(batch["text"].combine_chunks(), first_row)
+            first_row += batch.num_rows
+
+
+class _EditedRows:
+    """Reads edits.parquet once from front to back, a row group at a time."""
+
+    def __init__(self, uri: str) -> None:
+        self.file = shards.open_parquet(uri)
+        self.next_group = 0
+        self.held = stage.EDITS.empty_table()
+
+    def apply(self, text: pa.Array, first_row: int) -> pa.Array:
+        """Texts of rows first_row .. first_row + len(text) with their edits in place; call with rising rows."""
+        end = first_row + len(text)
+        while self.next_group < self.file.num_row_groups and (
+            self.held.num_rows == 0 or self.held["row"][-1].as_py() < end - 1
+        ):
+            self.held = pa.concat_tables([self.held, self.file.read_row_group(self.next_group)])
+            self.next_group += 1
+        rows = self.held["row"].to_numpy()
+        num_here = int(np.searchsorted(rows, end))
+        here, self.held = self.held.slice(0, num_here), self.held.slice(num_here)
+        mask = np.zeros(len(text), bool)
+        mask[rows[:num_here].astype(np.int64) - first_row] = True
+        return pc.replace_with_mask(text, pa.array(mask), here["text"].combine_chunks()) if num_here else text
+
+
+def _below(folder: str, entry: FileEntry) -> FileEntry:
+    return FileEntry(f"{folder}/{entry.path}", entry.rows, entry.bytes, entry.sha256)
+
+
+def _entry(entry: dict[str, Any]) -> FileEntry:
+    return FileEntry(**entry)
+
+
+def _counts(column: pa.ChunkedArray) -> dict[str, int]:
+    return {str(pair["values"]): int(pair["counts"]) for pair in pc.value_counts(column).to_pylist()}
+
+
+def _kept_bytes(decisions: pa.Table, scores: list[pa.Table]) -> int:
+    if not scores:
+        return 0
+    sizes = pa.concat_tables(scores)["text.num_bytes"]
+    return int(pc.sum(pc.if_else(pc.equal(decisions["fate"], "kept"), sizes, 0)).as_py() or 0)

@@ -1,0 +1,56 @@
+"""The ledger: what became of every record. One Parquet file per unit below OUT/ledger."""
+
+from collections.abc import Sequence
+
+import polars as pl
+import pyarrow.dataset
+import pyarrow.fs
+
+from manifests import shards
+from manifests.errors import InputError
+
+
+def ledger_files(out: str) -> list[str]:
+    """Paths of the ledger's files below out, sorted. Raises InputError if there are none."""
+    found = [f"ledger/{name}" for name in shards.list_files(shards.join(out, "ledger")) if name.endswith(".parquet")]
+    if not found:
+        raise InputError(f"{out}: there is no ledger. Is it the folder of a corpus whose build got that far?")
+    return found
+
+
+def scan(out: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
+    """The whole ledger, lazily, in the order of units and records."""
+    files = ledger_files(out)
+    if shards.is_local(out):
+        frame = pl.scan_parquet([shards.filesystem(shards.join(out, name))[1] for name in files], glob=False)
+    else:
+        fs, root = shards.filesystem(out)
+        paths = [shards.join(root, name) for name in files]
+        handler = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs))
+        frame = pl.scan_pyarrow_dataset(pyarrow.dataset.dataset(paths, filesystem=handler))
+    return frame if columns is None else frame.select(columns)
+
+
+def counts(out: str) -> dict[str, dict[str, int]]:
+    """Documents by fate, stage, reason, language and source, kept documents by language and source; sorted keys."""
+    frame = scan(out, ["fate", "stage", "reason", "language.label", "source"]).rename({"language.label": "language"})
+    tables = {name: _count(frame, name) for name in ("fate", "stage", "reason", "language", "source")}
+    kept = frame.filter(pl.col("fate") == "kept")
+    return tables | {"kept_language": _count(kept, "language"), "kept_source": _count(kept, "source")}
+
+
+def _count(frame: pl.LazyFrame, column: str) -> dict[str, int]:
+    grouped = frame.filter(pl.col(column).is_not_null()).group_by(column).len().sort(column).collect(engine="streaming")
+    return {str(key): int(number) for key, number in grouped.iter_rows()}
+
+
+def find(out: str, document: str) -> list[dict[str, object]]:
+    """The ledger rows of a document id or URL. Raises InputError if there is none."""
+    column = "doc_id" if len(document) == 32 and set(document) <= set("0123456789abcdef") else "url"
+    rows = scan(out).filter(pl.col(column) == document).collect(engine="streaming").to_dicts()
+    if not rows:
+        raise InputError(
+            f"{out}: no record has {column} {document!r}. Give a document id (32 hex characters) or the exact URL, "
+            "as in the ledger's columns doc_id and url."
+        )
+    return rows
