@@ -7,7 +7,7 @@ into float64. Bytes are taken as little-endian, so every hash is the same on eve
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
 from numba.extending import intrinsic
 
@@ -81,7 +81,7 @@ def equal_bytes(word: Any, byte: Any) -> Any:
 
 
 @kernel
-def num_code_points(data: Any, start: int, end: int) -> int:
+def num_code_points(data: Any, start: int, end: int) -> Any:
     """Code points that start in data[start:end]: bytes that are not 10xxxxxx."""
     num = end - start
     position = start
@@ -95,7 +95,7 @@ def num_code_points(data: Any, start: int, end: int) -> int:
 
 @kernel
 def mix(value: Any) -> Any:
-    """A bijection of uint64 in which each input bit flips each output bit about half the time (MurmurHash3's fmix64)."""
+    """A bijection of uint64 in which each input bit flips each output bit about half the time (MurmurHash3's)."""
     value = (value ^ (value >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
     value = (value ^ (value >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
     return value ^ (value >> np.uint64(33))
@@ -105,18 +105,31 @@ def mix(value: Any) -> Any:
 def hash_bytes(data: Any, start: int, end: int) -> Any:
     """uint64 hash of data[start:end]; equal bytes, equal hash, wherever they lie. Wraps modulo 2**64.
 
-    state = length * 0x9E3779B97F4A7C15; for each 8 bytes (little-endian, the last zero-padded):
+    state = length * 0x9E3779B97F4A7C15; for each 8 bytes (little-endian, the last zero-padded; at least one such):
     state = (state ^ bytes) * 0xD6E8FEB86659FD93, then state ^= state >> 32; the result is mix(state).
     Every step is a bijection, so two strings of one length up to 8 bytes never share a hash. Not for secrets: the
     constants are public.
     """
-    state = np.uint64(end - start) * _LENGTH_FACTOR
+    num_bytes = end - start
+    if num_bytes <= 8:
+        return hash_up_to_8(load_up_to_8(data, start, num_bytes), num_bytes)
+    state = np.uint64(num_bytes) * _LENGTH_FACTOR
     position = start
     while position + 8 <= end:
-        state = (state ^ load_8(data, position)) * _STEP_FACTOR
-        state ^= state >> _MIX_SHIFT
+        state = _step(state, load_8(data, position))
         position += 8
     if position < end:
-        state = (state ^ load_up_to_8(data, position, end - position)) * _STEP_FACTOR
-        state ^= state >> _MIX_SHIFT
+        state = _step(state, load_up_to_8(data, position, end - position))
     return mix(state)
+
+
+@kernel
+def hash_up_to_8(word: Any, num_bytes: int) -> Any:
+    """hash_bytes of 0 to 8 bytes that are at hand as a zero-padded uint64."""
+    return mix(_step(np.uint64(num_bytes) * _LENGTH_FACTOR, word))
+
+
+@kernel
+def _step(state: Any, word: Any) -> Any:
+    state = (state ^ word) * _STEP_FACTOR
+    return state ^ (state >> _MIX_SHIFT)

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.kernels.bits import HIGH_BITS, LOW_BITS, hash_bytes, load_up_to_8, low_bytes, trailing_zeros
+from filters.kernels.bits import (
+    HIGH_BITS,
+    LOW_BITS,
+    hash_bytes,
+    hash_up_to_8,
+    load_8,
+    load_up_to_8,
+    low_bytes,
+    trailing_zeros,
+)
 from filters.kernels.buffers import TextBuffers
 from filters.kernels.jit import kernel
 from filters.kernels.unicode import LETTER, SPACE, code_point, code_point_classes, width
@@ -18,6 +27,9 @@ _BELOW_FIRST_VISIBLE = LOW_BITS * np.uint64(0x21)
 _LOWER_CASE_BIT = LOW_BITS * np.uint64(0x20)
 _TO_A = LOW_BITS * np.uint64(0x80 - ord("a"))
 _PAST_Z = LOW_BITS * np.uint64(0x80 - ord("z") - 1)
+_BYTE = np.uint64(0xFF)
+_LAST_ASCII_SPACE = np.uint64(0x20)
+_ASCII_SPACES = np.uint64(sum(1 << number for number in range(0x21) if chr(number).isspace()))
 
 
 @dataclass(frozen=True)
@@ -64,15 +76,55 @@ def _find_words(data: Any, offsets: Any, classes: Any, out: Any, word_offsets: A
         limit = offsets[document + 1]
         position = skip_space(data, offsets[document], limit, classes)
         while position < limit:
-            end, chars, letter = _scan_word(data, position, limit, classes)
+            size, first_8 = _short_word(data, position, limit)
             starts[word] = position
-            ends[word] = end
-            hashes[word] = hash_bytes(data, position, end)
-            num_chars[word] = chars
-            has_letter[word] = letter
+            if size > 0:
+                hashes[word] = hash_up_to_8(first_8, size)
+                num_chars[word] = size
+                has_letter[word] = _has_ascii_letter(first_8)
+                position += size
+            else:
+                end, chars, letter = _scan_word(data, position, limit, classes)
+                hashes[word] = hash_bytes(data, position, end)
+                num_chars[word] = chars
+                has_letter[word] = letter
+                position = end
+            ends[word] = position
             word += 1
-            position = skip_space(data, end, limit, classes)
+            position = skip_space(data, position, limit, classes)
         word_offsets[document + 1] = word
+
+
+@kernel
+def _short_word(data: Any, position: int, limit: int) -> Any:
+    """Size and bytes (uint64, zero-padded) of a word of 1 to 7 ASCII bytes before ASCII white space; else size 0.
+
+    Most words are of this kind: one load gives end, hash and letters, and branches that are easily foretold.
+    """
+    if position + 8 > len(data):
+        return 0, np.uint64(0)
+    word = load_8(data, position)
+    size = trailing_zeros(_not_visible(word)) >> 3
+    if size == 8 or position + size >= limit:
+        return 0, word
+    shift = np.uint64(8 * size)
+    stop = (word >> shift) & _BYTE
+    if stop > _LAST_ASCII_SPACE or (_ASCII_SPACES >> stop) & np.uint64(1) == np.uint64(0):
+        return 0, word
+    return size, word & ((np.uint64(1) << shift) - np.uint64(1))
+
+
+@kernel
+def _not_visible(word: Any) -> Any:
+    """uint64: the lowest high bit set marks the first byte below 0x21 or above 0x7F; higher ones may be wrong."""
+    return (((word - _BELOW_FIRST_VISIBLE) & ~word) | word) & HIGH_BITS
+
+
+@kernel
+def _has_ascii_letter(word: Any) -> Any:
+    """Whether any of 8 ASCII bytes is a letter."""
+    folded = word | _LOWER_CASE_BIT
+    return ((folded + _TO_A) & ~(folded + _PAST_Z) & HIGH_BITS) != np.uint64(0)
 
 
 @kernel
@@ -97,10 +149,8 @@ def _scan_word(data: Any, position: int, limit: int, classes: Any) -> Any:
         # Up to 8 bytes at a time while they are visible ASCII, the bulk of most words.
         size = min(8, limit - position)
         word = load_up_to_8(data, position, size)
-        stop = (((word - _BELOW_FIRST_VISIBLE) & ~word) | word) & HIGH_BITS
-        num_visible = min(size, trailing_zeros(stop) >> 3)
-        folded = (word & low_bytes(num_visible)) | _LOWER_CASE_BIT
-        letter |= ((folded + _TO_A) & ~(folded + _PAST_Z) & HIGH_BITS) != 0
+        num_visible = min(size, trailing_zeros(_not_visible(word)) >> 3)
+        letter |= _has_ascii_letter(word & low_bytes(num_visible))
         chars += num_visible
         position += num_visible
         # Then any code points that need the table.
