@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -30,9 +31,8 @@ def finish_unit(recipe: Recipe, out: str, plan: dict[str, Any], item: dict[str, 
     done = committed(out, uri, item["digest"])
     if done and (not item["need_tokens"] or files_present(out, {"files": done["tokens"]})):
         return {**done, "reused": True}
-    losers = _duplicates(out, unit_id)
-    tokens = _encode(recipe, out, plan, unit_id, losers)
-    entry = _write_ledger(out, unit_id, losers)
+    tokens = _encode(recipe, out, plan, unit_id)
+    entry = _write_ledger(out, unit_id, _duplicates(out, unit_id))
     return write_commit(uri, item["digest"], [entry], unit_id=unit_id, tokens=[asdict(file) for file in tokens])
 
 
@@ -45,13 +45,13 @@ def _duplicates(out: str, unit_id: str) -> pa.Table:
     return shards.read_table(shards.join(out, "duplicates", f"{unit_id}.parquet"))
 
 
-def _encode(recipe: Recipe, out: str, plan: dict[str, Any], unit_id: str, duplicates: pa.Table) -> list[FileEntry]:
+def _encode(recipe: Recipe, out: str, plan: dict[str, Any], unit_id: str) -> list[FileEntry]:
     folder = unit_folder(unit_id)
     tokenizer = load_tokenizer(shards.join(out, plan["tokenizer"]), plan["pretokenizer"])
     writer = EncodeWriter(
         shards.join(out, folder), tokenizer, plan["num_buckets"], recipe.seed, recipe.pack.validation_ratio
     )
-    keep = _kept(out, unit_id, duplicates)
+    keep = kept_rows(out, unit_id)
     labels = shards.read_table(shards.join(out, folder, "scores.parquet"), ["language.label"])["language.label"]
     for first_row, batch, text in stored_texts(shards.join(out, folder)):
         rows = pa.array(np.flatnonzero(keep[first_row : first_row + batch.num_rows]))
@@ -67,11 +67,12 @@ def _encode(recipe: Recipe, out: str, plan: dict[str, Any], unit_id: str, duplic
                     }
                 )
             )
-    return [FileEntry(f"{folder}/{e.path}", e.rows, e.bytes, e.sha256) for e in writer.finish()]
+    return writer.finish()
 
 
-def _kept(out: str, unit_id: str, duplicates: pa.Table) -> np.ndarray:
+def kept_rows(out: str, unit_id: str) -> npt.NDArray[np.bool_]:
     """Boolean (num_records,): kept by the filters and not a duplicate of another."""
+    duplicates = _duplicates(out, unit_id)
     decisions = shards.read_table(shards.join(out, unit_folder(unit_id), "decisions.parquet"), ["doc_id", "fate"])
     losers = duplicates.filter(pc.not_equal(duplicates["kind"], "keeper"))["doc_id"]
     kept = pc.and_(pc.equal(decisions["fate"], "kept"), pc.invert(pc.is_in(decisions["doc_id"], value_set=losers)))

@@ -54,3 +54,18 @@ def find(out: str, document: str) -> list[dict[str, object]]:
             "as in the ledger's columns doc_id and url."
         )
     return rows
+
+
+def component(out: str, keeper: str) -> list[dict[str, object]]:
+    """The documents of a duplicate component by its keeper's id: the keeper first, then by id."""
+    columns = ["doc_id", "url", "fate", "duplicate_kind", "jaccard"]
+    of = (pl.col("doc_id") == keeper) | (pl.col("duplicate_of") == keeper)
+    rows = scan(out, [*columns, "duplicate_of"]).filter(of).sort(pl.col("doc_id") != keeper, "doc_id")
+    return rows.select(columns).collect(engine="streaming").to_dicts()
+
+
+def lookup(out: str, doc_ids: Sequence[str], columns: Sequence[str]) -> dict[str, dict[str, object]]:
+    """The given columns of many documents, by document id."""
+    wanted = pl.LazyFrame({"doc_id": list(doc_ids)}, schema={"doc_id": pl.String})
+    rows = scan(out, columns).join(wanted, on="doc_id", how="semi").collect(engine="streaming").to_dicts()
+    return {str(row["doc_id"]): row for row in rows}

@@ -85,6 +85,8 @@ def packed_schema(token_type: pa.DataType, length: int) -> pa.Schema:
         [
             pa.field("tokens", pa.list_(pa.field("item", token_type, nullable=False), length + 1), nullable=False),
             pa.field("segment_doc", pa.list_(pa.field("item", pa.string(), nullable=False)), nullable=False),  # doc_id
+            # Position of the segment's first token in its document: 0, or more for later pieces of a long one.
+            pa.field("segment_start", pa.list_(pa.field("item", pa.int64(), nullable=False)), nullable=False),
             pa.field("segment_length", pa.list_(pa.field("item", pa.int32(), nullable=False)), nullable=False),
             pa.field("segment_source", pa.list_(pa.field("item", pa.int16(), nullable=False)), nullable=False),
             # UTF-8 bytes that the tokens of each segment stand for; makes bits per byte exact.

@@ -1,0 +1,204 @@
+"""The command line: parse, call one function, print. Library errors are one line on stderr and exit code 1."""
+
+import json
+import sys
+from dataclasses import asdict, is_dataclass
+from typing import Annotated, Any, Literal
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+
+from cluster import show
+from manifests.errors import GristmillError
+
+app = typer.Typer(
+    name="gristmill",
+    help="Crawl shards in; a filtered, deduplicated, explained corpus and a model trained from it out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+OutDir = Annotated[str, typer.Argument(metavar="DIR", help="Folder or URI of a corpus.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as gopher_quality.min_words=80. Repeatable."),
+]
+RunnerName = Annotated[Literal["ray", "local"], typer.Option(help="Ray Data, or this process alone.")]
+Address = Annotated[str | None, typer.Option(metavar="ADDR", help="Ray cluster to use; without it Ray starts here.")]
+
+
+@app.command()
+def build(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe file (TOML).", show_default=False)],
+    out: Annotated[str, typer.Option(metavar="DIR", help="Folder or URI for the corpus.", show_default=False)],
+    runner: RunnerName = "ray",
+    address: Address = None,
+    num_cpus: Annotated[int | None, typer.Option(min=1, help="CPUs for a Ray that starts here.")] = None,
+    overrides: Overrides = None,
+) -> None:
+    """Build a corpus from a recipe, or finish one that was begun."""
+    from cluster.run import build_corpus
+
+    manifest = build_corpus(recipe, out, runner, address, num_cpus, overrides or [])
+    show.manifest(Console(), out, manifest)
+
+
+@app.command()
+def submit(
+    recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="Recipe file (TOML).", show_default=False)],
+    out: Annotated[str, typer.Option(metavar="URI", help="Where the cluster writes the corpus.", show_default=False)],
+    address: Annotated[
+        str, typer.Option(metavar="URL", help="Ray dashboard, as http://HEAD:8265.", show_default=False)
+    ],
+    follow: Annotated[bool, typer.Option(help="Follow the job's log and return its exit code.")] = True,
+    overrides: Overrides = None,
+) -> None:
+    """Send a build to a running Ray cluster as a Ray job."""
+    from cluster.submit import submit_build
+
+    raise typer.Exit(submit_build(recipe, out, address, follow=follow, overrides=overrides or []))
+
+
+@app.command()
+def report(out: OutDir, as_json: AsJson = False) -> None:
+    """Print a corpus's headline figures and where its report lies."""
+    from corpus.report import read_report
+
+    content = read_report(out)
+    _print(content, as_json, lambda console: show.report(console, out, content))
+
+
+@app.command()
+def verify(out: OutDir, as_json: AsJson = False) -> None:
+    """Check every digest, every count, and that no record was lost."""
+    from corpus.verify import verify as check
+
+    result = check(out)
+    _print(result, as_json, lambda console: show.verified(console, out, result))
+    if result.problems:
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A corpus, or a training run for --step.")],
+    document: Annotated[str | None, typer.Argument(metavar="DOC_ID|URL", help="Document to explain.")] = None,
+    step: Annotated[int | None, typer.Option(min=0, help="Training step whose documents to name.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what became of a document and why, or which documents a training step saw."""
+    from cluster import explaining
+
+    if (document is None) == (step is None):
+        raise typer.BadParameter("give either a document id or URL, or --step N.")
+    if step is not None:
+        documents = explaining.explain_step(folder, step)
+        _print(documents, as_json, lambda console: show.step(console, step, documents))
+    else:
+        explained = explaining.explain_document(folder, str(document))
+        _print(explained, as_json, lambda console: show.explained(console, explained))
+
+
+@app.command()
+def whatif(
+    out: OutDir,
+    overrides: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Changed threshold. Repeatable.")],
+    as_json: AsJson = False,
+) -> None:
+    """Tell what other thresholds would keep, from stored scores alone."""
+    from corpus.whatif import whatif as decide_again
+
+    result = decide_again(out, overrides)
+    _print(result, as_json, lambda console: show.whatif(console, result))
+
+
+@app.command()
+def diff(
+    first: Annotated[str, typer.Argument(metavar="A", help="A corpus.", show_default=False)],
+    second: Annotated[str, typer.Argument(metavar="B", help="Another corpus.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Tell which documents changed fate between two corpora."""
+    from corpus.diff import diff as compare
+
+    result = compare(first, second)
+    _print(result, as_json, lambda console: show.difference(console, result))
+
+
+@app.command()
+def train(
+    manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="A manifest.json or its folder.")],
+    config: Annotated[str | None, typer.Option(metavar="FILE", help="Training config (TOML).")] = None,
+    out: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of the run. [default: CORPUS-run]")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Ray Train workers.")] = 1,
+    address: Address = None,
+) -> None:
+    """Train a model from a manifest with Ray Train; run again to continue."""
+    from cluster.run import train_model
+
+    result = train_model(manifest, config, out, workers, address)
+    show.trained(Console(), result)
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine: versions, models, shadowed packages."""
+    from cluster.doctor import examine
+
+    checks = examine()
+    show.checks(Console(), checks)
+    if not all(check.passed for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def sample(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder to write to.", show_default=False)],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of everything in it.")] = 7,
+    pages: Annotated[int, typer.Option(min=200, help="Number of pages.")] = 2400,
+) -> None:
+    """Write a small made-up crawl with a recipe and a list of what is planted in it."""
+    from corpus.sample import write_sample
+
+    write_sample(folder, seed, pages)
+    Console().print(f"{folder}: sample crawl and {folder}/recipe.toml", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def demo(folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder to work in.")] = "demo") -> None:
+    """Make the sample crawl, build it with Ray, train a small model, and say a line from it."""
+    from cluster.demo import run_demo
+
+    run_demo(folder, Console())
+
+
+def _print(result: Any, as_json: bool, text: Any) -> None:
+    """A result as JSON, or as text by a function of a console."""
+    if not as_json:
+        text(Console())
+        return
+    if isinstance(result, BaseModel):
+        result = result.model_dump(mode="json")
+    elif is_dataclass(result) and not isinstance(result, type):
+        result = asdict(result)
+    print(json.dumps(result, indent=1, ensure_ascii=False, default=str))
+
+
+def main() -> None:
+    """Entry point `gristmill`: exit code 0, 1 for a library error (one line on stderr), 2 for a wrong call."""
+    try:
+        app()
+    except GristmillError as error:
+        message = " ".join(str(error).split())
+        print(f"gristmill: {message}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("gristmill: stopped. Finished work is kept; run the same command again to go on.", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The demo: a made-up crawl, a corpus of it built with Ray, a small model trained from that, and a line from the model."""
+
+from pathlib import Path
+
+import pyarrow as pa
+from rich.console import Console
+
+from cluster import show
+from cluster.run import build_corpus
+from corpus.sample import write_sample
+from corpus.sample.compare import compare
+from corpus.tokenizers import load_tokenizer
+from manifests import ledger
+from manifests.manifest import Manifest
+from trainer.checkpoint import latest_checkpoint
+from trainer.config import TrainConfig
+from trainer.generate import generate
+
+PROMPT = "The "
+NUM_TOKENS = 48
+STEPS = 300
+
+
+def run_demo(folder: str, console: Console, pages: int = 2400, steps: int = STEPS) -> None:
+    """Run all of it below `folder`; run again, it goes on where it stopped."""
+    crawl, corpus, run = (str(Path(folder, name)) for name in ("crawl", "corpus", "run"))
+    console.rule("1. a crawl, made up")
+    if not Path(crawl, "recipe.toml").exists():
+        write_sample(crawl, num_pages=pages)
+    console.print(show.plain(f"{crawl}: WARC and WET shards, recipe.toml, and truth.jsonl: what is planted"))
+    console.rule("2. the corpus, built with Ray Data")
+    manifest = build_corpus(str(Path(crawl, "recipe.toml")), corpus, "ray", None, None, [])
+    show.manifest(console, corpus, manifest)
+    table = pa.table(ledger.scan(corpus).collect().to_arrow())
+    rows = [
+        {"planted": kind, "pages": planted, "found": found}
+        for kind, planted, found in compare(str(Path(crawl, "truth.jsonl")), table)
+    ]
+    console.print(show.table("planted against found", rows))
+    console.rule("3. a model, trained from the manifest with Ray Train")
+    console.print(show.plain(_train(corpus, run, steps, console)))
+    console.rule("4. a line from it")
+    console.print(show.plain(_say(corpus, manifest, run), 1000), soft_wrap=True)
+    console.print()
+    console.print(show.plain(f"report: {corpus}/report.html"))
+
+
+def _train(corpus: str, run: str, steps: int, console: Console) -> str:
+    from cluster.ray_data import connect
+    from cluster.ray_train import train_with_ray
+
+    with connect():
+        result = train_with_ray(corpus, TrainConfig(steps=steps), run, 1, None)
+    show.trained(console, result)
+    return f"{run}: metrics.jsonl and checkpoints; `gristmill explain {run} --step 1` names the documents of a step"
+
+
+def _say(corpus: str, manifest: Manifest, run: str) -> str:
+    tokenizer = load_tokenizer(f"{corpus}/{manifest.tokenizer.path}", manifest.tokenizer.pretokenizer)
+    checkpoint = latest_checkpoint(run)
+    assert checkpoint is not None
+    prompt, _ = tokenizer.encode(pa.array([PROMPT], pa.large_string()))
+    return tokenizer.decode([*prompt.tolist(), *generate(checkpoint, prompt.tolist(), NUM_TOKENS, 0.8, seed=1)])

@@ -1,0 +1,101 @@
+"""What became of a document and why; which documents a training step saw."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from corpus.plan import bounds_of
+from corpus.read import read_record
+from corpus.recipe import Recipe
+from corpus.recipe_file import read_recipe
+from corpus.score import stored_texts, unit_folder
+from corpus.units import plan_units
+from manifests import ledger, shards
+from manifests.digest import unit_id
+from manifests.errors import GristmillError, InputError
+from manifests.manifest import read_manifest
+from trainer.run_files import read_run
+from trainer.stream import documents_of_step
+
+TEXT_CHARS = 400
+
+
+@dataclass(frozen=True)
+class Explained:
+    """One record: fate and lineage, every bounded score beside its limit, its component, and the start of its text.
+
+    `again` tells what reading file, offset and length gives now: the number of characters of the record, or an error.
+    """
+
+    row: dict[str, Any]
+    uri: str
+    bounds: list[dict[str, Any]]
+    component: list[dict[str, Any]]
+    text: str
+    again: str
+
+
+def explain_document(out: str, document: str) -> list[Explained]:
+    """All records with a document id or URL (recrawls share one). Raises InputError if there is none."""
+    recipe = read_recipe(shards.join(out, "recipe.toml"))
+    return [_explain(out, recipe, row) for row in ledger.find(out, document)]
+
+
+def _explain(out: str, recipe: Recipe, row: dict[str, Any]) -> Explained:
+    limits = []
+    for bound in bounds_of(recipe):
+        value = row.get(bound["column"])
+        if value is not None:
+            fails = value < bound["limit"] if bound["side"] == "min" else value > bound["limit"]
+            limits.append({**bound, "value": value, "fails": fails})
+    keeper = row["duplicate_of"] or row["doc_id"]
+    members = ledger.component(out, keeper) if row["component_size"] > 1 else []
+    return Explained(row, _uri(recipe, row), limits, members, _text(out, row), _read_again(recipe, row))
+
+
+def _uri(recipe: Recipe, row: dict[str, Any]) -> str:
+    """Where the record's file lies now, or its name below the source where it cannot be found."""
+    source = next(source for source in recipe.source if source.name == row["source"])
+    try:
+        return next(unit.uri for unit in plan_units(source) if unit.file == row["file"])
+    except (StopIteration, GristmillError):
+        return str(row["file"])
+
+
+def _text(out: str, row: dict[str, Any]) -> str:
+    """The first characters of the final text."""
+    folder = shards.join(out, unit_folder(unit_id(row["source"], row["file"])))
+    for _, batch, text in stored_texts(folder):
+        index = batch["doc_id"].index(row["doc_id"]).as_py()
+        if index >= 0:
+            return str(text[index].as_py())[:TEXT_CHARS]
+    return ""
+
+
+def _read_again(recipe: Recipe, row: dict[str, Any]) -> str:
+    source = next(source for source in recipe.source if source.name == row["source"])
+    try:
+        table = read_record(_uri(recipe, row), source, row["offset"], row["length"])
+    except GristmillError as error:
+        return str(error)
+    record = table.select(["url", "text", "error"]).to_pylist()[0]
+    return record["error"] or f"{len(record['text']):,} characters of {record['url'] or 'text'}"
+
+
+def explain_step(run: str, step: int) -> list[dict[str, Any]]:
+    """The documents of a training step, in row order, with source, file, offset and URL of each."""
+    facts = read_run(run)
+    manifest = read_manifest(facts.manifest)
+    if manifest.digest != facts.manifest_digest:
+        raise InputError(
+            f"{facts.manifest}: its digest is {manifest.digest[:16]}…, the run was trained from "
+            f"{facts.manifest_digest[:16]}…: the corpus was built again since. Give the corpus of the run."
+        )
+    config = facts.config
+    seen = documents_of_step(facts.manifest, manifest, config.seed, config.global_batch, step)
+    names = ["doc_id", "source", "file", "offset", "url"]
+    rows = ledger.lookup(facts.manifest, sorted({doc for entry in seen for doc in entry["segment_doc"]}), names)
+    documents = []
+    for entry in seen:
+        for doc, length in zip(entry["segment_doc"], entry["segment_length"], strict=True):
+            documents.append({"row": entry["row"], "num_tokens": length, **rows[doc]})
+    return documents

@@ -1,0 +1,159 @@
+"""Results as text for a terminal. Text from documents goes through `plain`: no markup, no control characters."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cluster.doctor import Check
+from cluster.explaining import Explained
+from corpus.diff import Difference
+from corpus.verify import Verified
+from corpus.whatif import WhatIf
+from manifests.manifest import Manifest
+
+
+def plain(value: object, max_chars: int = 300) -> Text:
+    """A value as it is: rich markup and terminal escapes in it do nothing."""
+    text = "".join(char if char.isprintable() or char == "\n" else " " for char in str(value))
+    return Text(text if len(text) <= max_chars else text[:max_chars] + "…")
+
+
+def table(title: str, rows: list[dict[str, Any]], columns: list[str] | None = None) -> Table:
+    """Rows as a table; numbers to the right, with thousands separators."""
+    names = columns or (list(rows[0]) if rows else [])
+    made = Table(title=title, title_justify="left", header_style="bold")
+    for name in names:
+        numeric = all(isinstance(row.get(name), (int, float)) for row in rows)
+        made.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(plain(number(row.get(name))) for name in names))
+    return made
+
+
+def number(value: object) -> str:
+    """12345 as 12,345; floats with four significant digits; None as nothing."""
+    if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def manifest(console: Console, out: str, made: Manifest) -> None:
+    """What a build ends with."""
+    fates = made.counts["fate"]
+    records = sum(fates.values())
+    console.print(
+        plain(f"{made.name}: {records:,} records, {', '.join(f'{k} {v:,}' for k, v in sorted(fates.items()))}")
+    )
+    packing = made.packing
+    console.print(
+        plain(
+            f"{packing.num_tokens:,} tokens in {packing.num_rows:,} rows of {packing.length} + 1 "
+            f"({packing.efficiency:.1%} full, {packing.num_validation_rows:,} rows for validation)"
+        )
+    )
+    seconds = made.run.get("seconds", {})
+    console.print(plain("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items())))
+    console.print(plain(f"digest {made.digest}"))
+    console.print(plain(f"report {out.rstrip('/')}/report.html"))
+
+
+def report(console: Console, out: str, content: dict[str, Any]) -> None:
+    """The headline of report.json."""
+    console.print(table("records by fate", _pairs(content["counts"]["fate"], "fate")))
+    console.print(table("not kept, by reason", _pairs(content["counts"]["reason"], "reason")))
+    console.print(table("kept, by language", _pairs(content["counts"]["kept_language"], "language")))
+    console.print(plain(f"report {out.rstrip('/')}/report.html"))
+
+
+def _pairs(counts: dict[str, int], name: str) -> list[dict[str, Any]]:
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [{name: key, "documents": value} for key, value in ranked]
+
+
+def verified(console: Console, out: str, result: Verified) -> None:
+    """The verdict of verify."""
+    for problem in result.problems:
+        console.print(plain(f"PROBLEM {problem}", 1000), soft_wrap=True)
+    checked = f"{result.num_files:,} files, {result.num_bytes:,} bytes, {result.num_records:,} records"
+    verdict = f"{len(result.problems)} problems" if result.problems else "sound"
+    console.print(plain(f"{out}: {verdict} ({checked})"))
+
+
+def explained(console: Console, records: list[Explained]) -> None:
+    """Fate, scores against thresholds, duplicates and lineage of each record."""
+    for record in records:
+        row = record.row
+        why = f" ({row['reason']})" if row["reason"] else ""
+        console.print(plain(f"document {row['doc_id']}  {row['fate']}{why}"))
+        console.print(plain(f"url      {row['url']}  {row['date'] or ''}", 1000), soft_wrap=True)
+        place = f"record   {record.uri} offset {row['offset']} length {row['length']} (source {row['source']})"
+        console.print(plain(place, 1000), soft_wrap=True)
+        console.print(plain(f"again    {record.again}"))
+        if row["error"]:
+            console.print(plain(f"error    {row['error']}"))
+        if record.bounds:
+            rows = [
+                {
+                    "score": bound["column"],
+                    "value": bound["value"],
+                    "limit": f"{'>=' if bound['side'] == 'min' else '<='} {number(bound['limit'])}",
+                    "": "REJECTS" if bound["fails"] else "",
+                }
+                for bound in record.bounds
+            ]
+            console.print(table("scores against thresholds", rows))
+        if record.component:
+            console.print(table("duplicates (keeper first)", record.component))
+        if record.text:
+            console.print(plain(record.text, 400), soft_wrap=True)
+        console.print()
+
+
+def step(console: Console, number_of_step: int, documents: list[dict[str, Any]]) -> None:
+    """The documents of a training step."""
+    columns = ["row", "num_tokens", "doc_id", "source", "file", "offset", "url"]
+    console.print(table(f"step {number_of_step}: {len(documents)} segments", documents, columns))
+
+
+def whatif(console: Console, result: WhatIf) -> None:
+    """Kept before and after."""
+    total = result.total
+    console.print(
+        plain(
+            f"kept {total['kept_before']:,} -> {total['kept_after']:,} documents, "
+            f"{total['tokens_before']:,} -> about {total['tokens_after']:,} tokens"
+        )
+    )
+    console.print(table("by language", result.by_language))
+    console.print(table("by source", result.by_source))
+    console.print(table("what changes", result.changes, ["before", "after", "documents"]))
+    console.print(table("samples", result.samples, ["doc_id", "url", "reason", "new_reason"]))
+
+
+def difference(console: Console, result: Difference) -> None:
+    """Two corpora side by side."""
+    for name, pair in (("digest", result.digests), ("recipe digest", result.recipe_digests)):
+        same = "the same" if pair[0] == pair[1] else "different"
+        console.print(plain(f"{name}: {same} ({pair[0][:16]}… and {pair[1][:16]}…)"))
+    console.print(table("records by fate", result.counts))
+    console.print(table("what changed", result.changes, ["before", "after", "documents"]))
+    console.print(table("samples", result.samples, ["doc_id", "url", "before", "after"]))
+
+
+def trained(console: Console, result: dict[str, Any]) -> None:
+    """The end of a training run."""
+    for name, value in result.items():
+        console.print(plain(f"{name}: {number(value)}"))
+
+
+def checks(console: Console, made: list[Check]) -> None:
+    """The doctor's findings."""
+    for check in made:
+        remedy = "" if check.passed else f"  -> {check.remedy}"
+        console.print(
+            plain(f"{'ok  ' if check.passed else 'BAD '} {check.name}: {check.found}{remedy}", 1000), soft_wrap=True
+        )

@@ -1,0 +1,316 @@
+"""The stages in the order in which they run, on one screen. `build` is all of them."""
+
+import platform
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from importlib import metadata
+from typing import Any
+
+from corpus import gather, stage
+from corpus.audit import audit, check_gates
+from corpus.commits import Record, committed, entries, write_commit
+from corpus.dedup.stage import deduplicate
+from corpus.encode import num_buckets
+from corpus.finish import finish_digest, finish_unit
+from corpus.prepare import prepare
+from corpus.recipe import Recipe
+from corpus.recipe_file import portable, recipe_digest
+from corpus.report import write_report
+from corpus.run_local import Item, Runner
+from corpus.score import score_unit, unit_folder
+from corpus.train_tokenizer import trained_vocab_size
+from corpus.units import Unit
+from manifests import ledger, schemas, shards
+from manifests.digest import digest_json
+from manifests.manifest import (
+    File,
+    Manifest,
+    PackingFacts,
+    Shard,
+    SourceFacts,
+    UnitFacts,
+    write_manifest,
+)
+from manifests.shards import FileEntry
+
+# Called as watch(stage, done items, all items, done bytes, facts of the last result).
+Watch = Callable[[str, int, int, int, Item], None]
+
+
+def build(recipe: Recipe, out: str, runner: Runner, watch: Watch) -> Manifest:
+    """Build the corpus of a recipe below `out`, or finish one that was begun; returns its manifest.
+
+    What an earlier run committed is used again as far as the recipe's changes allow. The manifest is written last.
+    Raises the errors of manifests.errors; GateFailed after the report is written, so that it can be looked at.
+    """
+    job = Build(recipe, out, runner, watch)
+    units = prepare(recipe, out)
+    commits = job.score(units)
+    duplicates = job.dedup(commits)
+    plan = job.tokenizer(commits, duplicates)
+    job.finish(commits, plan)
+    shards_made = job.gather(commits, plan)
+    return job.conclude(units, commits, plan, shards_made)
+
+
+@dataclass
+class Build:
+    """The stages of one build; each is a map over units or buckets with a commit record per item."""
+
+    recipe: Recipe
+    out: str
+    runner: Runner
+    watch: Watch
+    seconds: dict[str, float] = field(default_factory=dict)
+    reused: dict[str, int] = field(default_factory=dict)
+    files: list[FileEntry] = field(default_factory=list)
+    side_files: list[str] = field(default_factory=lambda: ["recipe.toml", "report.json", "report.html"])
+    finished: dict[str, str] = field(default_factory=dict)
+
+    def score(self, units: list[Unit]) -> dict[str, Record]:
+        """Read, extract, normalize, measure, decide, edit, sign: one task per unit. Commit records by unit id."""
+        items = [{"unit": asdict(unit), "input_bytes": unit.num_bytes} for unit in units]
+        results = self._map("score", partial(score_unit, self.recipe, self.out), items)
+        commits = {record["unit"]["unit_id"]: record for record in results}
+        for unit_id, record in sorted(commits.items()):
+            self.files += entries(record)
+            self.side_files.append(f"{unit_folder(unit_id)}/commit.json")
+        return dict(sorted(commits.items()))
+
+    def dedup(self, commits: dict[str, Record]) -> str:
+        """Exact, then near duplicates, over the units' runs. Returns the digest of what decided the result."""
+        inputs = [[unit_id, _contents(record)] for unit_id, record in commits.items()]
+        digest = digest_json([self.recipe.dedup.model_dump(mode="json"), inputs])
+        uri = shards.join(self.out, "duplicates", "commit.json")
+        record = committed(self.out, uri, digest)
+        started = time.monotonic()
+        if record is None:
+            run = partial(self._map, "dedup")
+            made = deduplicate(self.out, list(commits), self.recipe.dedup, run)
+            record = write_commit(uri, digest, made)
+        else:
+            self.reused["dedup"] = 1
+        self.seconds["dedup"] = time.monotonic() - started
+        self.files += entries(record)
+        self.side_files.append("duplicates/commit.json")
+        return digest
+
+    def tokenizer(self, commits: dict[str, Record], duplicates: str) -> Item:
+        """Train the tokenizer or copy the given one; returns the plan of encoding."""
+        started = time.monotonic()
+        kept_bytes = sum(record["kept_bytes"] for record in commits.values())
+        decided_by = digest_json(
+            [duplicates, [[record["digest"], record["input"]["sha256"]] for record in commits.values()]]
+        )
+        made = gather.place_tokenizer(self.recipe, self.out, list(commits), kept_bytes, decided_by)
+        if trained_vocab_size(self.recipe.tokenize.tokenizer) is not None:
+            self.side_files.append(gather.COMMIT)
+        self.seconds["tokenizer"] = time.monotonic() - started
+        self.files.append(made)
+        return {
+            "tokenizer": made.path,
+            "tokenizer_sha256": made.sha256,
+            "pretokenizer": self.recipe.tokenize.pretokenizer,
+            "num_buckets": num_buckets(kept_bytes, self.recipe.tokenize.shards),
+            "duplicates": duplicates,
+        }
+
+    def finish(self, commits: dict[str, Record], plan: Item) -> None:
+        """Encode kept documents and write the ledger: one task per unit."""
+        digests = {
+            unit_id: finish_digest(self.recipe, plan, record["digest"], record["input"]["sha256"])
+            for unit_id, record in commits.items()
+        }
+        self.finished = digests
+        need_tokens = not all(self._bucket_done(bucket, plan) for bucket in range(plan["num_buckets"]))
+        items = [
+            {
+                "unit_id": unit_id,
+                "digest": digest,
+                "need_tokens": need_tokens,
+                "input_bytes": commits[unit_id]["kept_bytes"],
+            }
+            for unit_id, digest in digests.items()
+        ]
+        records = {
+            r["unit_id"]: r for r in self._map("encode", partial(finish_unit, self.recipe, self.out, plan), items)
+        }
+        for unit_id, record in sorted(records.items()):
+            self.files += entries(record)
+            self.side_files.append(f"{unit_folder(unit_id)}/encode.json")
+
+    def gather(self, commits: dict[str, Record], plan: Item) -> list[Shard]:
+        """Bring each bucket's documents together, shuffled, and pack them into rows: one task per bucket."""
+        items = [self._bucket_item(bucket, plan) for bucket in range(plan["num_buckets"])]
+        task = partial(gather.gather_and_pack, self.recipe, self.out, plan, list(commits))
+        records = sorted(self._map("pack", task, items), key=lambda record: int(record["bucket"]))
+        for unit_id in commits:
+            shards.remove(shards.join(self.out, unit_folder(unit_id), "tokens.parquet"))
+        self.side_files += [gather.bucket_commit(item["bucket"]) for item in items]
+        return [Shard(**shard) for record in records for shard in record["shards"]]
+
+    def conclude(self, units: list[Unit], commits: dict[str, Record], plan: Item, made: list[Shard]) -> Manifest:
+        """Audit, report, then the manifest."""
+        self._remove_strange({unit.unit_id for unit in units}, made)
+        started = time.monotonic()
+        counts = ledger.counts(self.out)
+        audited = audit(self.out, self.recipe.audit, stage.rules(self.recipe))
+        packing = _packing_facts(self.recipe, made)
+        tokenizer = gather.tokenizer_facts(self.out, plan["tokenizer"], plan["pretokenizer"])
+        sources = [_source_facts(self.recipe, index, commits) for index in range(len(self.recipe.source))]
+        facts = {
+            "name": self.recipe.name,
+            "recipe": portable(self.recipe),
+            "counts": counts,
+            "tokens": packing.model_dump()
+            | {"vocab_size": tokenizer.vocab_size, "tokenizer": self.recipe.tokenize.tokenizer},
+            "sources": [source.model_dump() for source in sources],
+            "versions": _versions(),
+            "audit": audited,
+            "run": self._run_facts(),
+        }
+        write_report(self.out, facts, bounds_of(self.recipe))
+        self.seconds["report"] = time.monotonic() - started
+        check_gates(audited, self.recipe.audit.gate)
+        return write_manifest(
+            self.out,
+            Manifest(
+                name=self.recipe.name,
+                seed=self.recipe.seed,
+                recipe=portable(self.recipe),
+                recipe_digest=recipe_digest(self.recipe),
+                sources=sources,
+                units=[_unit_facts(record) for record in commits.values()],
+                shards=made,
+                files=[File(**asdict(entry)) for entry in sorted(self.files, key=lambda entry: entry.path)],
+                tokenizer=tokenizer,
+                packing=packing,
+                models=_models(self.recipe),
+                counts=counts,
+                schemas=_schemas(self.recipe),
+                versions=_versions(),
+                side_files=[File(**asdict(shards.file_entry(self.out, path))) for path in sorted(self.side_files)],
+                run=self._run_facts(),
+            ),
+        )
+
+    def _map(self, name: str, task: Callable[[Item], Item], items: list[Item]) -> Iterator[Item]:
+        """Run a task over items, telling the watcher of each result."""
+        started, done_bytes = time.monotonic(), 0
+        sizes = {_key(item): int(item.get("input_bytes", 0)) for item in items}
+        for number, result in enumerate(self.runner.map(task, items), start=1):
+            done_bytes += sizes.get(_key(result), 0)
+            self.reused[name] = self.reused.get(name, 0) + bool(result.get("reused"))
+            self.watch(name, number, len(items), done_bytes, result)
+            yield result
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+
+    def _bucket_item(self, bucket: int, plan: Item) -> Item:
+        pack = self.recipe.pack.model_dump(mode="json")
+        return {
+            "bucket": bucket,
+            "digest": digest_json([1, plan, sorted(self.finished.items()), pack, self.recipe.seed]),
+        }
+
+    def _bucket_done(self, bucket: int, plan: Item) -> bool:
+        item = self._bucket_item(bucket, plan)
+        return committed(self.out, shards.join(self.out, gather.bucket_commit(bucket)), item["digest"]) is not None
+
+    def _remove_strange(self, units: set[str], made: list[Shard]) -> None:
+        """Remove what earlier runs of other inputs or settings left, so that the folder holds this corpus alone."""
+        listed = {entry.path for entry in self.files} | set(self.side_files) | {shard.path for shard in made}
+        for path in shards.list_files(self.out):
+            if path not in listed and path.split("/")[0] in ("units", "duplicates", "ledger", "tokens", "packed"):
+                shards.remove(shards.join(self.out, path))
+
+    def _run_facts(self) -> dict[str, Any]:
+        seconds = {name: round(value, 3) for name, value in self.seconds.items()}
+        return {"runner": self.runner.name, "seconds": seconds, "reused": self.reused, "machine": platform.machine()}
+
+
+def _key(item: Item) -> str:
+    return str(item.get("unit_id") or item.get("unit", {}).get("unit_id") or item.get("bucket"))
+
+
+def _contents(record: Record) -> list[str]:
+    return [entry["sha256"] for entry in record["files"]]
+
+
+def _source_facts(recipe: Recipe, index: int, commits: dict[str, Record]) -> SourceFacts:
+    source = recipe.source[index]
+    mine = [record["input"] for record in commits.values() if record["unit"]["source"] == source.name]
+    return SourceFacts(
+        name=source.name,
+        format=source.format,
+        licence=source.licence,
+        num_units=len(mine),
+        num_records=sum(unit["num_records"] for unit in mine),
+        bytes=sum(unit["num_bytes"] for unit in mine),
+    )
+
+
+def _unit_facts(record: Record) -> UnitFacts:
+    unit, read = record["unit"], record["input"]
+    return UnitFacts(
+        unit_id=unit["unit_id"],
+        source=unit["source"],
+        file=unit["file"],
+        bytes=read["num_bytes"],
+        sha256=read["sha256"],
+        num_records=read["num_records"],
+    )
+
+
+def _packing_facts(recipe: Recipe, made: list[Shard]) -> PackingFacts:
+    packed = [shard for shard in made if shard.kind == "packed"]
+    rows, tokens = sum(shard.rows for shard in packed), sum(shard.tokens for shard in packed)
+    return PackingFacts(
+        length=recipe.pack.length,
+        num_rows=rows,
+        num_validation_rows=sum(shard.rows for shard in packed if shard.split == "validation"),
+        num_tokens=tokens,
+        efficiency=round(tokens / max(1, rows * (recipe.pack.length + 1)), 6),
+    )
+
+
+def bounds_of(recipe: Recipe) -> list[dict[str, Any]]:
+    """Every threshold that is on, for the report's histograms."""
+    return [
+        {
+            "column": f"{rule.rule}.{bound.measure}",
+            "side": bound.side,
+            "limit": float(getattr(rule, bound.limit)),
+            "reason": f"{rule.rule}.{bound.defect}",
+        }
+        for rule in stage.chain(recipe)
+        for bound in rule.bounds
+        if getattr(rule, bound.limit) is not None
+    ]
+
+
+def _models(recipe: Recipe) -> dict[str, str]:
+    """Content digests of the files that filters read: config field -> sha256."""
+    found = {}
+    for rule in stage.chain(recipe):
+        for key, value in rule.model_dump(mode="json", context={"files": "digest"}).items():
+            if isinstance(value, str) and value.startswith("sha256:"):
+                found[f"{rule.rule}.{key}"] = value.removeprefix("sha256:")
+    found["language.model"] = recipe.language.model_sha256()
+    return found
+
+
+def _schemas(recipe: Recipe) -> dict[str, str]:
+    return {
+        "record": str(schemas.RECORD),
+        "scores": str(stage.scores_schema(recipe)),
+        "decisions": str(stage.DECISIONS),
+        "ledger": str(schemas.LEDGER),
+        "duplicates": str(schemas.DUPLICATES),
+    }
+
+
+def _versions() -> dict[str, str]:
+    names = ("gristmill", "pyarrow", "numpy", "numba", "resiliparse", "fastwarc", "gigatoken", "tokenizers", "xxhash")
+    return {name: metadata.version(name) for name in names}
