@@ -65,8 +65,8 @@ class TrainConfig(Strict):
 
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     steps: int = Field(default=100, ge=1)
-    global_batch: int = Field(default=8, ge=1)
-    micro_batch: int = Field(default=4, ge=1)  # rows in one forward pass of one worker
+    global_batch: int = Field(default=4, ge=1)
+    micro_batch: int = Field(default=2, ge=1)  # rows in one forward pass of one worker
     clip: float = Field(default=1.0, gt=0.0)  # largest gradient norm
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     eval_every: int = Field(default=50, ge=1)

@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from manifests.errors import InputError, RecipeError
+from trainer.config import TrainConfig, check_world, different_keys, parse_config, read_config
+
+
+def test_a_file_sets_some_keys_and_the_rest_keep_their_defaults(tmp_path: Path) -> None:
+    (tmp_path / "train.toml").write_text("steps = 7\n[model]\nlayers = 3\n[schedule]\nwarmup_steps = 2\n")
+    config = read_config(str(tmp_path / "train.toml"))
+    assert (config.steps, config.model.layers, config.schedule.warmup_steps) == (7, 3, 2)
+    assert config.model.width == TrainConfig().model.width
+
+
+def test_an_unknown_key_is_named_with_the_nearest_known_one() -> None:
+    with pytest.raises(RecipeError, match=r"t\.toml: unknown key 'layer' in \[model\]; did you mean 'layers'"):
+        parse_config({"model": {"layer": 2}}, "t.toml")
+
+
+def test_a_value_out_of_range_is_named() -> None:
+    with pytest.raises(RecipeError, match=r"'lr' in \[optimizer\] is 0\.0: input should be greater than 0"):
+        parse_config({"optimizer": {"lr": 0.0}}, "t.toml")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"model": {"width": 100, "heads": 8}}, "width 100 is not a multiple of 2 \\* heads = 16"),
+        ({"model": {"heads": 4, "kv_heads": 3}}, "heads 4 is not a multiple of kv_heads 3"),
+        ({"global_batch": 6, "micro_batch": 4}, "global_batch 6 is not a multiple of micro_batch 4"),
+        ({"steps": 5, "schedule": {"warmup_steps": 6}}, "warmup_steps 6 is more than steps 5"),
+    ],
+)
+def test_values_that_do_not_fit_together_are_refused(data: dict[str, object], message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        parse_config(data, "t.toml")
+
+
+def test_a_batch_that_does_not_divide_over_the_workers_is_refused() -> None:
+    check_world(TrainConfig(global_batch=12, micro_batch=2), 3)
+    with pytest.raises(RecipeError, match=r"global_batch 12 is not a multiple .* 4 \* 2 = 8"):
+        check_world(TrainConfig(global_batch=12, micro_batch=2), 4)
+
+
+def test_only_keys_that_change_the_result_count_as_different() -> None:
+    old = TrainConfig(seed=1, micro_batch=1, eval_every=5)
+    assert different_keys(old, TrainConfig(seed=1, micro_batch=2, eval_every=9)) == []
+    assert different_keys(old, TrainConfig(seed=2, steps=50)) == ["seed", "steps"]
+
+
+def test_a_missing_file_and_broken_toml_are_told_apart(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no such training config"):
+        read_config(str(tmp_path / "none.toml"))
+    (tmp_path / "bad.toml").write_text("steps = \n")
+    with pytest.raises(RecipeError, match="is not TOML"):
+        read_config(str(tmp_path / "bad.toml"))

@@ -1,0 +1,116 @@
+import pytest
+import torch
+
+from trainer.config import ModelConfig
+from trainer.model import Decoder, Layout, attend, positions_in_segment
+
+CONFIG = ModelConfig(layers=2, width=32, heads=4, kv_heads=2, hidden=48)
+SEGMENT = torch.tensor([[0] * 5 + [1] * 6 + [2] * 3 + [-1] * 2, [0] * 9 + [1] * 7])
+
+
+def small_model(config: ModelConfig = CONFIG) -> Decoder:
+    return Decoder(config, vocab_size=50, seed=1)
+
+
+def tokens_like_segment() -> torch.Tensor:
+    return torch.randint(0, 50, SEGMENT.shape, generator=torch.Generator().manual_seed(3))
+
+
+def test_positions_start_again_with_each_segment() -> None:
+    segment = torch.tensor([[0, 0, 0, 1, 1, -1], [0, 1, 1, 1, 2, 2]])
+    assert positions_in_segment(segment).tolist() == [[0, 1, 2, 0, 1, 0], [0, 0, 1, 2, 0, 1]]
+
+
+@torch.no_grad()
+def test_changing_one_document_does_not_move_the_logits_of_another() -> None:
+    model, tokens = small_model(), tokens_like_segment()
+    other = tokens.clone()
+    other[0, 5:11] = (other[0, 5:11] + 7) % 50  # segment 1 of row 0
+    change = (model(tokens, SEGMENT) - model(other, SEGMENT)).abs().amax(dim=-1)
+    assert float(change[0, 5:11].min()) > 0.0
+    change[0, 5:11] = 0.0
+    assert float(change.max()) == 0.0
+
+
+@torch.no_grad()
+def test_a_later_token_does_not_move_the_logits_of_an_earlier_one() -> None:
+    model, tokens = small_model(), tokens_like_segment()
+    other = tokens.clone()
+    other[1, 4] = (other[1, 4] + 1) % 50
+    change = (model(tokens, SEGMENT) - model(other, SEGMENT)).abs().amax(dim=-1)
+    assert float(change[1, :4].max()) == 0.0
+    assert float(change[1, 4:9].min()) > 0.0
+
+
+@torch.no_grad()
+def test_a_document_has_the_same_logits_packed_as_alone() -> None:
+    model, tokens = small_model(), tokens_like_segment()
+    alone = model(tokens[:1, 5:11], torch.zeros(1, 6, dtype=torch.int64))
+    torch.testing.assert_close(model(tokens, SEGMENT)[:1, 5:11], alone, rtol=0, atol=1e-6)
+
+
+def test_one_mask_over_rows_equals_one_call_per_document() -> None:
+    generator = torch.Generator().manual_seed(0)
+    gradients = []
+    outputs = []
+    values = [torch.randn(2, 16, heads, 8, generator=generator) for heads in (4, 2, 2)]
+    for masked in (False, True):
+        q, k, v = (value.clone().requires_grad_() for value in values)
+        out = attend(q, k, v, Layout(SEGMENT, CONFIG, masked))
+        out.square().sum().backward()
+        outputs.append(out.detach())
+        gradients.append([x.grad for x in (q, k, v)])
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=1e-5)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=1e-4)
+
+
+def test_attention_weights_by_hand() -> None:
+    # Equal keys: each token takes the mean of the values up to it in its own document.
+    segment = torch.tensor([[0, 0, 1, 1]])
+    value = torch.tensor([1.0, 3.0, 10.0, 20.0]).view(1, 4, 1, 1).expand(1, 4, 1, 8)
+    keys = torch.zeros(1, 4, 1, 8)
+    config = ModelConfig(width=8, heads=1, kv_heads=1)
+    out = attend(keys, keys, value, Layout(segment, config, masked=False))
+    assert out[0, :, 0, 0].tolist() == [1.0, 2.0, 10.0, 15.0]
+
+
+def test_names_are_those_of_llama_checkpoints() -> None:
+    names = set(small_model(ModelConfig(layers=1, tied=False)).state_dict())
+    assert names == {
+        "model.embed_tokens.weight",
+        "model.layers.0.input_layernorm.weight",
+        "model.layers.0.self_attn.q_proj.weight",
+        "model.layers.0.self_attn.k_proj.weight",
+        "model.layers.0.self_attn.v_proj.weight",
+        "model.layers.0.self_attn.o_proj.weight",
+        "model.layers.0.post_attention_layernorm.weight",
+        "model.layers.0.mlp.gate_proj.weight",
+        "model.layers.0.mlp.up_proj.weight",
+        "model.layers.0.mlp.down_proj.weight",
+        "model.norm.weight",
+        "lm_head.weight",
+    }
+
+
+def test_a_tied_model_has_no_output_matrix_of_its_own() -> None:
+    tied, untied = small_model(), small_model(CONFIG.model_copy(update={"tied": False}))
+    assert untied.num_parameters - tied.num_parameters == 50 * 32
+
+
+def test_weights_depend_on_the_seed_alone() -> None:
+    torch.manual_seed(1)
+    one = small_model().state_dict()
+    torch.manual_seed(2)
+    two = small_model().state_dict()
+    assert len(one) > 0
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    other = Decoder(CONFIG, vocab_size=50, seed=2).state_dict()
+    assert not torch.equal(one["model.embed_tokens.weight"], other["model.embed_tokens.weight"])
+
+
+@pytest.mark.parametrize("length", [1, 2])
+def test_very_short_rows_have_finite_logits(length: int) -> None:
+    tokens = torch.zeros(1, length, dtype=torch.int64)
+    logits = small_model()(tokens, tokens)
+    assert logits.shape == (1, length, 50)
+    assert bool(torch.isfinite(logits).all())
