@@ -1,0 +1,132 @@
+"""Encode kept documents: texts -> token ids -> buckets by hash, then one shuffled file per bucket.
+
+Map: each unit writes `units/<unit_id>/tokens.parquet` with one row group per bucket. Gather: bucket b of all units
+becomes `tokens/part-b.parquet`, ordered by a hash of the document id, so the order of units leaves no trace.
+"""
+
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpus.tokenizers import Tokenizer
+from manifests import shards
+from manifests.digest import hash_fraction
+from manifests.errors import IntegrityError
+from manifests.schemas import require, tokens_schema
+from manifests.shards import FileEntry, TableWriter
+
+BUCKET_BYTES = 256 * 1024 * 1024
+
+
+def num_buckets(total_kept_bytes: int, shards: int | None) -> int:
+    """How many `tokens/part-*` files: `shards` of the recipe, else one per 256 MiB of kept text, at least one."""
+    return shards if shards is not None else max(1, -(-total_kept_bytes // BUCKET_BYTES))
+
+
+class EncodeWriter:
+    """Writes the tokens of one unit. Holds neither texts nor tokens: batches wait in a temporary file until `finish`.
+
+    Row group b of the file is bucket b, also where it is empty. A document's bucket depends on its id and the seed,
+    its split (`validation` with probability validation_ratio, else `train`) likewise.
+    """
+
+    def __init__(
+        self, unit_uri: str, tokenizer: Tokenizer, num_buckets: int, seed: int, validation_ratio: float
+    ) -> None:
+        self._uri = shards.join(unit_uri, "tokens.parquet")
+        self._tokenizer = tokenizer
+        self._num_buckets = num_buckets
+        self._seed = seed
+        self._validation_ratio = validation_ratio
+        self._schema = tokens_schema(pa.type_for_alias(tokenizer.token_type))
+        self._file = tempfile.NamedTemporaryFile(prefix="gristmill-", suffix=".arrow")  # noqa: SIM115
+        self._spill = pa.ipc.new_file(self._file, self._schema)
+        self._bounds: list[npt.NDArray[np.int64]] = []  # per batch: rows of bucket b are [bounds[b], bounds[b + 1])
+
+    def add(self, table: pa.Table) -> npt.NDArray[np.int64]:
+        """Encode a batch of kept documents: doc_id, text (large_string), source, language (nullable).
+
+        Returns int64 (num_documents,): tokens of each document, without an end-of-text token. An OSError (the
+        temporary folder is full) leaves as it is.
+        """
+        doc_ids = table["doc_id"].to_pylist()
+        buckets = np.array([self._bucket(doc_id) for doc_id in doc_ids], np.int64)
+        order = np.argsort(buckets, kind="stable")
+        encoded = self._encode(table, doc_ids)
+        num_tokens: npt.NDArray[np.int64] = encoded["num_tokens"].to_numpy()
+        if len(doc_ids):
+            self._spill.write_batch(encoded.take(pa.array(order)).combine_chunks().to_batches()[0])
+            counts = np.bincount(buckets, minlength=self._num_buckets)
+            self._bounds.append(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+        return num_tokens
+
+    def finish(self) -> list[FileEntry]:
+        """Write `tokens.parquet` and drop the temporary file; its entry, with the path below the unit's folder."""
+        self._spill.close()
+        self._file.flush()
+        with (
+            pa.memory_map(self._file.name) as source,
+            TableWriter(self._uri, self._schema, path="tokens.parquet", cut_each_write=True) as writer,
+        ):
+            spilled = pa.ipc.open_file(source)
+            for bucket in range(self._num_buckets):
+                parts = [
+                    spilled.get_batch(number).slice(bounds[bucket], bounds[bucket + 1] - bounds[bucket])
+                    for number, bounds in enumerate(self._bounds)
+                ]
+                writer.write(pa.Table.from_batches(parts, self._schema))
+        self._file.close()
+        assert writer.entry is not None
+        return [writer.entry]
+
+    def _bucket(self, doc_id: str) -> int:
+        return int(hash_fraction(doc_id, "bucket", self._seed) * self._num_buckets)
+
+    def _split(self, doc_id: str) -> str:
+        reserved = hash_fraction(doc_id, "validation", self._seed) < self._validation_ratio
+        return "validation" if reserved else "train"
+
+    def _encode(self, table: pa.Table, doc_ids: list[str]) -> pa.Table:
+        tokens, offsets = self._tokenizer.encode(table["text"])
+        columns = {
+            "doc_id": table["doc_id"],
+            "tokens": pa.LargeListArray.from_arrays(
+                pa.array(offsets), pa.array(tokens), type=self._schema.field("tokens").type
+            ),
+            "num_tokens": pa.array(np.diff(offsets)),
+            "num_bytes": pc.fill_null(pc.binary_length(table["text"]), 0).cast(pa.int64()),
+            "source": table["source"],
+            "language": table["language"],
+            "split": pa.array([self._split(doc_id) for doc_id in doc_ids], pa.string()),
+        }
+        return pa.table(columns, schema=self._schema)
+
+
+def gather_bucket(out: str, unit_ids: list[str], bucket: int, seed: int, token_type: str) -> FileEntry:
+    """Write `tokens/part-<bucket>.parquet`: the bucket's documents of all units, shuffled by hash of the id.
+
+    Rows are in the order of (hash_fraction(doc_id, "shuffle", seed), doc_id), whatever the order of unit_ids. A bucket
+    without documents gives a file without rows. Raises IntegrityError if a unit's file has no such row group.
+    """
+    schema = tokens_schema(pa.type_for_alias(token_type))
+    table = pa.concat_tables([schema.empty_table(), *_read_bucket(out, unit_ids, bucket, schema)])
+    keys = [(hash_fraction(doc_id, "shuffle", seed), doc_id) for doc_id in table["doc_id"].to_pylist()]
+    order = sorted(range(len(keys)), key=keys.__getitem__)
+    path = f"tokens/part-{bucket:05d}.parquet"
+    return shards.write_table(shards.join(out, path), table.take(pa.array(order, pa.int64())), path)
+
+
+def _read_bucket(out: str, unit_ids: list[str], bucket: int, schema: pa.Schema) -> Iterator[pa.Table]:
+    for unit_id in unit_ids:
+        uri = shards.join(out, "units", unit_id, "tokens.parquet")
+        with shards.open_parquet(uri) as file:
+            if bucket >= file.num_row_groups:
+                raise IntegrityError(
+                    f"{uri}: has {file.num_row_groups} buckets, bucket {bucket} is asked for: it was written with "
+                    "another number of shards. Remove it and run the build again."
+                )
+            yield require(file.read_row_group(bucket), schema, uri)
