@@ -9,6 +9,7 @@ import pyarrow as pa
 from manifests import shards
 from manifests.manifest import File, Manifest, PackingFacts, Shard, SourceFacts, TokenizerFacts, write_manifest
 from manifests.schemas import packed_schema
+from trainer.config import ModelConfig, ScheduleConfig, TrainConfig
 
 END_OF_TEXT = 0
 SOURCES = ("even", "odd")
@@ -108,3 +109,11 @@ def counting_corpus(
     validation = [counting_row(1000 + row, length, vocab_size) for row in range(num_validation)]
     third = num_rows // 3
     return make_corpus(folder, [rows[:third], rows[third:]], validation, length, vocab_size)
+
+
+def small_config(**changes: object) -> TrainConfig:
+    """Twenty steps of a model that learns the counting corpus in well under a second."""
+    model = ModelConfig(layers=1, width=16, heads=2, kv_heads=1, hidden=32)
+    schedule = ScheduleConfig(warmup_steps=2)
+    settings = {"steps": 20, "global_batch": 4, "checkpoint_every": 5, "eval_every": 10, "report_every": 1}
+    return TrainConfig.model_validate({"model": model, "schedule": schedule, **settings, **changes})
