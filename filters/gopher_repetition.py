@@ -1,0 +1,116 @@
+"""Gopher's repetition rules: how much of a document repeats itself, by lines, paragraphs and word n-grams.
+
+What it measures: the share of lines and paragraphs that occurred before in the document, and the share of their
+characters; the share of characters inside the most frequent 2-, 3- and 4-gram of words; the share inside any 5- to
+10-gram that occurs more than once.
+
+Why such documents are removed: repetition marks menus, boilerplate, keyword spam, logs and broken pages, and models
+trained on it repeat themselves.
+
+Known harm: form that repeats on purpose. Song lyrics with a refrain, litanies, poems, legal texts with standing
+clauses, glossaries, sports tables and lists of addresses are dropped by the rules themselves (in a song of three verses
+of four lines, each followed by a refrain of four, 8 of 24 lines are duplicates). Short documents suffer most: in 60
+words one frequent phrase weighs heavily. Languages written without spaces have few long "words", so the n-gram rules
+say little there. We know this from the definitions; no published measurement of wrongly dropped documents is known.
+
+Kept:    an article in which a name of two words occurs ten times in a thousand.
+Dropped: "Buy now. " forty times (top_2_gram); a forum page with the same signature under each post
+         (duplicate_lines).
+
+Definitions, where the paper is silent and systems differ:
+- Lines are cut at line feeds; a paragraph is a run of lines between blank lines. White space around a line is left
+  out, blank lines do not count, and a document of one line or paragraph cannot repeat it.
+- A line is a duplicate if it occurred before: the first copy is not counted, as in datatrove and NeMo Curator. DCLM
+  counts the first copy too, about twice as much for a line that occurs twice.
+- Words are those of str.split(), compared exactly (datatrove: spaCy tokens; DCLM: UAX#29 words).
+- All character shares are of characters in words (or in lines), white space between left out, so each lies in [0, 1].
+  datatrove divides by the length of the text with white space, but counts duplicate n-grams without it.
+- The most frequent n-gram counts only if it occurs twice, as in DCLM (datatrove drops "hello world" for its one
+  bigram); among equally frequent ones the one that covers most characters is taken. Its overlapping copies count
+  once (elsewhere a run of one word can exceed 1).
+- Duplicate n-grams: every character in any copy, the first included, once: the paper's "taking care not to count
+  characters that occur in overlapping n-grams more than once", as in DCLM. datatrove leaves out first copies.
+
+Parameters: bounds are inclusive; None turns a rule off; the defaults are the paper's.
+
+Sources: Rae et al. 2021 (Gopher, arXiv:2112.11446), appendix A.1.1 and table A1; datatrove 0.10.1; DCLM
+(arXiv:2406.11794); NeMo Curator 1.4.0.
+"""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from filters.base import Bound, Columns, Documents, Filter
+from filters.kernels.repetition import (
+    DUPLICATE_NGRAMS,
+    TOP_NGRAMS,
+    Segments,
+    content_lines,
+    ngram_repetition,
+    paragraphs,
+    repeated_segments,
+)
+from filters.kernels.tallies import ratio, sum_by_document
+
+_TOP = tuple(f"top_{size}_gram" for size in TOP_NGRAMS)
+_DUPLICATE = tuple(f"duplicate_{size}_gram" for size in DUPLICATE_NGRAMS)
+
+
+class GopherRepetition(Filter):
+    """Rejects documents that repeat themselves; see the module's text."""
+
+    rule: ClassVar[str] = "gopher_repetition"
+    measures: ClassVar[tuple[str, ...]] = (
+        "duplicate_line_ratio",
+        "duplicate_paragraph_ratio",
+        "duplicate_line_char_ratio",
+        "duplicate_paragraph_char_ratio",
+        *(f"{name}_char_ratio" for name in _TOP),
+        *(f"{name}_char_ratio" for name in _DUPLICATE),
+    )
+    bounds: ClassVar[tuple[Bound, ...]] = (
+        Bound("duplicate_line_ratio", "max", "max_duplicate_line_ratio", "duplicate_lines"),
+        Bound("duplicate_paragraph_ratio", "max", "max_duplicate_paragraph_ratio", "duplicate_paragraphs"),
+        Bound("duplicate_line_char_ratio", "max", "max_duplicate_line_char_ratio", "duplicate_line_chars"),
+        Bound(
+            "duplicate_paragraph_char_ratio", "max", "max_duplicate_paragraph_char_ratio", "duplicate_paragraph_chars"
+        ),
+        *(Bound(f"{name}_char_ratio", "max", f"max_{name}_char_ratio", name) for name in _TOP + _DUPLICATE),
+    )
+
+    max_duplicate_line_ratio: float | None = Field(default=0.30, ge=0.0, le=1.0)
+    max_duplicate_paragraph_ratio: float | None = Field(default=0.30, ge=0.0, le=1.0)
+    max_duplicate_line_char_ratio: float | None = Field(default=0.20, ge=0.0, le=1.0)
+    max_duplicate_paragraph_char_ratio: float | None = Field(default=0.20, ge=0.0, le=1.0)
+    max_top_2_gram_char_ratio: float | None = Field(default=0.20, ge=0.0, le=1.0)
+    max_top_3_gram_char_ratio: float | None = Field(default=0.18, ge=0.0, le=1.0)
+    max_top_4_gram_char_ratio: float | None = Field(default=0.16, ge=0.0, le=1.0)
+    max_duplicate_5_gram_char_ratio: float | None = Field(default=0.15, ge=0.0, le=1.0)
+    max_duplicate_6_gram_char_ratio: float | None = Field(default=0.14, ge=0.0, le=1.0)
+    max_duplicate_7_gram_char_ratio: float | None = Field(default=0.13, ge=0.0, le=1.0)
+    max_duplicate_8_gram_char_ratio: float | None = Field(default=0.12, ge=0.0, le=1.0)
+    max_duplicate_9_gram_char_ratio: float | None = Field(default=0.11, ge=0.0, le=1.0)
+    max_duplicate_10_gram_char_ratio: float | None = Field(default=0.10, ge=0.0, le=1.0)
+
+    def score(self, documents: Documents) -> Columns:
+        """float64 (num_documents,) each, in [0, 1]; 0 for a document without words."""
+        lines, words = documents.lines, documents.words
+        columns: Columns = {}
+        for name, segments in (("line", content_lines(lines)), ("paragraph", paragraphs(lines))):
+            columns |= _duplicate_ratios(name, segments)
+        num_chars = sum_by_document(words.num_chars, words.offsets)
+        ngrams = ngram_repetition(words)
+        for names, chars in ((_TOP, ngrams.top_chars), (_DUPLICATE, ngrams.duplicate_chars)):
+            columns |= {f"{name}_char_ratio": ratio(part, num_chars) for name, part in zip(names, chars, strict=True)}
+        return {name: columns[name] for name in self.measures}
+
+
+def _duplicate_ratios(name: str, segments: Segments) -> Columns:
+    num_segments = segments.offsets[1:] - segments.offsets[:-1]
+    num_chars = sum_by_document(segments.num_chars, segments.offsets)
+    num_repeated, repeated_chars = repeated_segments(segments)
+    return {
+        f"duplicate_{name}_ratio": ratio(num_repeated, num_segments),
+        f"duplicate_{name}_char_ratio": ratio(repeated_chars, num_chars),
+    }

@@ -1,0 +1,292 @@
+"""C4's line rules as one pass: a new text of the lines that stay, and counts of what was seen."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from filters.kernels.buffers import TextBuffers, text_array
+from filters.kernels.jit import kernel
+from filters.kernels.lines import Lines
+from filters.kernels.unicode import SPACE, code_point, code_point_classes, width
+from filters.kernels.words import skip_space
+
+COUNTS = (
+    "num_lines_removed",
+    "num_citations_removed",
+    "num_sentences",
+    "num_lorem_ipsum_lines",
+    "num_curly_brace_lines",
+    "num_lines_kept",
+)
+_REMOVED, _CITATIONS, _SENTENCES, _LOREM_IPSUM, _CURLY_BRACE, _KEPT = range(len(COUNTS))
+
+# Each phrase with the place of its rarest letter: only there is the whole phrase compared.
+_PHRASES = (
+    ("lorem ipsum", 7),
+    ("javascript", 0),
+    ("terms of use", 7),
+    ("privacy policy", 3),
+    ("cookie policy", 3),
+    ("uses cookies", 8),
+    ("use of cookies", 10),
+    ("use cookies", 7),
+)
+_HAS_LOREM_IPSUM, _HAS_JAVASCRIPT, _HAS_POLICY, _HAS_CURLY_BRACE = 1, 2, 0b11111100, 256
+_MARK = 512
+_CITATION_WORDS = tuple(np.frombuffer(word, np.uint8) for word in (b"[edit]", b"[citation needed]"))
+# Words of at most 4 letters whose dot ends no sentence; any single capital letter is one too.
+_TITLES = ("mr", "mrs", "ms", "dr", "prof", "st", "vs", "jr", "sr", "gen", "rev", "fig", "no", "e.g", "i.e")
+_NO_LIMIT = 1 << 62
+
+
+@dataclass(frozen=True)
+class LineRules:
+    """What a line needs to stay; None is off."""
+
+    require_terminal_mark: bool
+    min_words_per_line: int | None
+    max_word_chars: int | None
+
+
+def clean_lines(text: TextBuffers, lines: Lines, rules: LineRules) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+    """The new texts, lines joined by a line feed, and int64 (len(COUNTS), num_documents).
+
+    Lines that say "lorem ipsum" or have a "{" stay in the text and are counted: such documents are for dropping.
+    """
+    out = np.empty(int(text.offsets[-1] - text.offsets[0]), np.uint8)
+    offsets = np.zeros(text.num_documents + 1, np.int64)
+    counts = np.zeros((len(COUNTS), text.num_documents), np.int64)
+    limits = (
+        rules.require_terminal_mark,
+        rules.min_words_per_line or 0,
+        _NO_LIMIT if rules.max_word_chars is None else rules.max_word_chars,
+    )
+    tables = (code_point_classes(), *_phrase_tables(), _title_table())
+    spans = (lines.content_starts, lines.content_ends, lines.content_chars, lines.offsets)
+    _clean_lines(text.data, spans, tables, limits, (out, offsets, counts))
+    return text_array(out[: offsets[-1]], offsets), counts
+
+
+def _phrase_tables() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """What a byte may mean (bits: phrases it anchors, brace, mark); the phrases' bytes; their lengths and anchors."""
+    meanings = np.zeros(256, np.uint16)
+    letters = np.zeros((len(_PHRASES), 16), np.uint8)
+    places = np.zeros((len(_PHRASES), 2), np.int64)
+    for row, (phrase, anchor) in enumerate(_PHRASES):
+        letters[row, : len(phrase)] = np.frombuffer(phrase.encode(), np.uint8)
+        places[row] = len(phrase), anchor
+        meanings[[ord(phrase[anchor]), ord(phrase[anchor].upper())]] |= np.uint16(1 << row)
+    meanings[ord("{")] = _HAS_CURLY_BRACE
+    meanings[[ord(mark) for mark in ".!?"]] = _MARK
+    return meanings, letters, places
+
+
+def _title_table() -> npt.NDArray[np.int64]:
+    return np.array([int.from_bytes(title.encode(), "little") for title in _TITLES], np.int64)
+
+
+@kernel
+def _clean_lines(data: Any, spans: Any, tables: Any, limits: Any, outputs: Any) -> None:
+    starts, ends, num_chars, line_offsets = spans
+    out, offsets, all_counts = outputs
+    for document in range(len(offsets) - 1):
+        first = offsets[document]
+        position = first
+        counts = all_counts[:, document]
+        for line in range(line_offsets[document], line_offsets[document + 1]):
+            if num_chars[line] == 0:
+                continue
+            if num_chars[line] > limits[2] and _has_long_word(data, starts[line], ends[line], limits[2], tables[0]):
+                counts[_REMOVED] += 1
+                continue
+            start = position
+            if position > first:
+                out[position] = ord("\n")
+                start += 1
+            end = _add_line(data, (starts[line], ends[line]), (out, start), tables, limits, counts)
+            if end < 0:
+                counts[_REMOVED] += 1
+            else:
+                counts[_KEPT] += 1
+                position = end
+        offsets[document + 1] = position
+
+
+@kernel
+def _add_line(data: Any, span: Any, target: Any, tables: Any, limits: Any, counts: Any) -> Any:
+    """Write one line to `out` from `start`, without citations; its end, or -1 if it may not stay."""
+    out, start = target
+    require_mark, min_words, _ = limits
+    last = data[span[1] - 1]
+    if require_mark and last != ord("]") and not _is_end_mark(last):
+        return -1
+    end, num_citations = _copy_without_citations(data, span, out, start)
+    if require_mark and not _is_ended(out, start, end):
+        return -1
+    if end == start or not _has_words(out, start, end, min_words, tables[0]):
+        return -1
+    found, num_sentences = _read_line(out, start, end, tables)
+    # The order is the reference code's: a page falls for "lorem ipsum" in any line that is otherwise whole, but not
+    # for a "{" in a line that names javascript.
+    counts[_LOREM_IPSUM] += (found & _HAS_LOREM_IPSUM) != 0
+    if found & _HAS_JAVASCRIPT:
+        return -1
+    counts[_CURLY_BRACE] += (found & _HAS_CURLY_BRACE) != 0
+    if found & _HAS_POLICY:
+        return -1
+    counts[_CITATIONS] += num_citations
+    counts[_SENTENCES] += num_sentences
+    return end
+
+
+@kernel
+def _is_end_mark(byte: int) -> Any:
+    return byte == ord(".") or byte == ord("?") or byte == ord("!") or byte == ord('"')
+
+
+@kernel
+def _is_ended(out: Any, start: int, end: int) -> Any:
+    """Ends with . ? ! or a straight quotation mark, and not with three dots."""
+    if end == start or not _is_end_mark(out[end - 1]):
+        return False
+    return not (end - start >= 3 and out[end - 1] == ord(".") and out[end - 2] == ord(".") and out[end - 3] == ord("."))
+
+
+@kernel
+def _copy_without_citations(data: Any, span: Any, out: Any, start: int) -> Any:
+    """Copy the line without "[12]", "[]", "[edit]" and "[citation needed]"; where it ends, how many were left out."""
+    position, line_end = span
+    end = start
+    num_citations = 0
+    while position < line_end:
+        byte = data[position]
+        if byte == ord("["):
+            size = _citation_size(data, position, line_end)
+            if size > 0:
+                num_citations += 1
+                position += size
+                continue
+        out[end] = byte
+        end += 1
+        position += 1
+    return end, num_citations
+
+
+@kernel
+def _citation_size(data: Any, position: int, limit: int) -> Any:
+    """Bytes of the citation mark that starts at position; 0 if none does."""
+    end = position + 1
+    while end < limit and ord("0") <= data[end] <= ord("9"):
+        end += 1
+    if end < limit and data[end] == ord("]"):
+        return end + 1 - position
+    for word in _CITATION_WORDS:
+        size = len(word)
+        if position + size <= limit and np.all(data[position : position + size] == word):
+            return size
+    return 0
+
+
+@kernel
+def _word_end(data: Any, position: int, limit: int, classes: Any) -> Any:
+    """Where the word at position ends, and its code points."""
+    num_chars = 0
+    while position < limit and not classes[code_point(data, position, limit)] & SPACE:
+        position += width(data[position])
+        num_chars += 1
+    return min(position, limit), num_chars
+
+
+@kernel
+def _has_words(out: Any, start: int, end: int, num_words: int, classes: Any) -> Any:
+    """Whether the line has at least so many words."""
+    position = skip_space(out, start, end, classes)
+    for _ in range(num_words):
+        if position >= end:
+            return False
+        position, _ = _word_end(out, position, end, classes)
+        position = skip_space(out, position, end, classes)
+    return True
+
+
+@kernel
+def _has_long_word(data: Any, start: int, end: int, max_chars: int, classes: Any) -> Any:
+    position = start
+    while position < end:
+        position, num_chars = _word_end(data, position, end, classes)
+        if num_chars > max_chars:
+            return True
+        position = skip_space(data, position, end, classes)
+    return False
+
+
+@kernel
+def _read_line(out: Any, start: int, end: int, tables: Any) -> Any:
+    """Bits of the phrases and braces in the line, and its number of sentences."""
+    _, meanings, letters, places, titles = tables
+    found: Any = 0
+    num_sentences = 1
+    for position in range(start, end):
+        meaning = np.int64(meanings[out[position]])
+        if meaning == 0:
+            continue
+        if meaning == _MARK:
+            num_sentences += _ends_sentence(out, position, (start, end), titles)
+        elif meaning == _HAS_CURLY_BRACE:
+            found |= meaning
+        else:
+            for row in range(len(places)):
+                if (meaning >> row) & 1 and _is_phrase(out, position - places[row, 1], (start, end), letters[row]):
+                    found |= 1 << row
+    return found, num_sentences
+
+
+@kernel
+def _is_phrase(out: Any, first: int, span: Any, letters: Any) -> Any:
+    """Whether the phrase (zero-padded) lies at `first`, in any letter case of ASCII."""
+    start, end = span
+    if first < start:
+        return False
+    for index in range(len(letters)):
+        if letters[index] == 0:
+            return True
+        if first + index >= end or _lower(out[first + index]) != letters[index]:
+            return False
+    return True
+
+
+@kernel
+def _lower(byte: int) -> Any:
+    return byte + 32 if ord("A") <= byte <= ord("Z") else byte
+
+
+@kernel
+def _ends_sentence(out: Any, position: int, span: Any, titles: Any) -> Any:
+    """Whether the mark at position ends a sentence that another one follows in the line."""
+    start, end = span
+    after = position + 1
+    while after < end and (out[after] == ord('"') or out[after] == ord("'") or out[after] == ord(")")):
+        after += 1
+    if after >= end or out[after] != ord(" "):
+        return False
+    while after < end and out[after] == ord(" "):
+        after += 1
+    if after == end or ord("a") <= out[after] <= ord("z"):
+        return False
+    return out[position] != ord(".") or not _is_abbreviated(out, start, position, titles)
+
+
+@kernel
+def _is_abbreviated(out: Any, start: int, dot: int, titles: Any) -> Any:
+    """Whether the word before the dot is a single capital letter or one of the titles."""
+    first = dot
+    packed = np.int64(0)
+    while first > start and out[first - 1] != ord(" ") and dot - first < 5:
+        first -= 1
+        packed = (packed << 8) | np.int64(_lower(out[first]))
+    if dot - first == 1 and ord("A") <= out[first] <= ord("Z"):
+        return True
+    return np.any(titles == packed)

@@ -1,0 +1,54 @@
+"""C4's line rules by regular expressions, one line after the other."""
+
+import re
+
+CITATION = re.compile(r"\[[0-9]*\]|\[edit\]|\[citation needed\]")
+POLICIES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
+TITLES = ("mr", "mrs", "ms", "dr", "prof", "st", "vs", "jr", "sr", "gen", "rev", "fig", "no", "e.g", "i.e")
+
+
+def ascii_lower(text: str) -> str:
+    return "".join(chr(ord(char) + 32) if "A" <= char <= "Z" else char for char in text)
+
+
+def num_sentences(line: str) -> int:
+    num = 1
+    for place, mark in enumerate(line):
+        follows = re.match(r"""["')]* +([^a-z ])""", line[place + 1 :], re.DOTALL)
+        if mark in ".!?" and follows:
+            before = line[:place].split(" ")[-1]
+            initial = len(before) == 1 and "A" <= before <= "Z"
+            num += not (mark == "." and (initial or ascii_lower(before) in TITLES))
+    return num
+
+
+def clean(
+    text: str, require_mark: bool = True, min_words: int = 5, max_word_chars: int = 1000
+) -> tuple[str, dict[str, int]]:
+    """The new text, and counts by the names of the measures."""
+    kept: list[str] = []
+    counts = dict.fromkeys(("num_citations_removed", "num_lorem_ipsum_lines", "num_curly_brace_lines"), 0)
+    content = [line.strip() for line in text.split("\n") if line.strip()]
+    for line in content:
+        if any(len(word) > max_word_chars for word in line.split()):
+            continue
+        citations = CITATION.findall(line)
+        line = CITATION.sub("", line)
+        if require_mark and (not line.endswith((".", "?", "!", '"')) or line.endswith("...")):
+            continue
+        if not line or len(line.split()) < min_words:
+            continue
+        lower = ascii_lower(line)
+        counts["num_lorem_ipsum_lines"] += "lorem ipsum" in lower
+        if "javascript" in lower:
+            continue
+        counts["num_curly_brace_lines"] += "{" in line
+        if any(policy in lower for policy in POLICIES):
+            continue
+        counts["num_citations_removed"] += len(citations)
+        kept.append(line)
+    counts["num_lines_removed"] = len(content) - len(kept)
+    counts["num_lines_kept"] = len(kept)
+    counts["num_sentences"] = sum(map(num_sentences, kept))
+    counts["num_chars"] = len(text)
+    return "\n".join(kept), counts
