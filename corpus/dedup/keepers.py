@@ -19,7 +19,7 @@ from manifests.shards import join, open_parquet, write_table
 
 DECIDED = DUPLICATES.append(pa.field("node", pa.uint64(), nullable=False))
 
-# Sort keys that put the keeper first; nulls come last, as sort_indices does by itself. Equal ones are settled by doc_id.
+# Sort keys that put the keeper first; nulls come last, as sort_indices does by itself. doc_id settles equal ones.
 POLICIES = {
     "longest": ("num_bytes", "descending"),
     "best_quality": ("quality", "descending"),
