@@ -1,4 +1,4 @@
-"""The demo: a made-up crawl, a corpus of it built with Ray, a small model trained from that, and a line from the model."""
+"""The demo: a made-up crawl, a corpus of it built with Ray, a small model trained from that, and a line from it."""
 
 from pathlib import Path
 

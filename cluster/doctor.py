@@ -64,7 +64,7 @@ def _language_model() -> Check:
         Language().check()
     except GristmillError as error:
         return Check("language model", False, "not usable", str(error))
-    return Check("language model", True, f"lid.176, sha256 {Language().model_sha256()[:16]}…")
+    return Check("language model", True, f"lid.176, sha256 {Language().model_digest[:16]}…")
 
 
 def _disk() -> Check:

@@ -32,7 +32,7 @@ def connect(address: str | None = None, num_cpus: int | None = None) -> Iterator
 
     Raises JobFailed with what to do if the address does not answer.
     """
-    if ray.is_initialized():  # type: ignore[no-untyped-call]
+    if ray.is_initialized():
         yield
         return
     logging.getLogger("ray").setLevel(logging.WARNING)
@@ -53,10 +53,10 @@ def connect(address: str | None = None, num_cpus: int | None = None) -> Iterator
     try:
         yield
     finally:
-        ray.shutdown()  # type: ignore[no-untyped-call]
+        ray.shutdown()
 
 
-class _Items(Datasource):
+class _Items(Datasource):  # type: ignore[misc]
     """A datasource of items, one read task each, so that Ray schedules and retries them one by one."""
 
     def __init__(self, items: list[Item]) -> None:

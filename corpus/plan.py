@@ -297,7 +297,7 @@ def _models(recipe: Recipe) -> dict[str, str]:
         for key, value in rule.model_dump(mode="json", context={"files": "digest"}).items():
             if isinstance(value, str) and value.startswith("sha256:"):
                 found[f"{rule.rule}.{key}"] = value.removeprefix("sha256:")
-    found["language.model"] = recipe.language.model_sha256()
+    found["language.model"] = recipe.language.model_digest
     return found
 
 

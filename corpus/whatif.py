@@ -48,9 +48,10 @@ def whatif(out: str, overrides: Iterable[str]) -> WhatIf:
     tokens = pl.coalesce(pl.col("num_tokens"), (pl.col("num_bytes") * (ratio or 0.0)).round().cast(pl.Int64))
     frame = frame.with_columns(tokens.alias("tokens"))
     changed = frame.filter(pl.col("new_fate") != pl.col("fate"))
-    reason = {"before": pl.col("reason").fill_null("kept"), "after": pl.col("new_reason").fill_null("kept")}
+    before = pl.col("reason").fill_null("kept").alias("before")
+    after = pl.col("new_reason").fill_null("kept").alias("after")
     changes = (
-        changed.group_by(**reason)
+        changed.group_by(before, after)
         .len("documents")
         .sort("documents", "before", "after", descending=[True, False, False])
     )

@@ -1,0 +1,101 @@
+import errno
+import os
+
+import pyarrow as pa
+import pytest
+
+from manifests import shards
+from manifests.errors import InputError, IntegrityError, StorageError
+from manifests.shards import TableWriter
+
+TEXTS = pa.table({"id": list(range(9)), "text": pa.array([f"text {n}" * 50 for n in range(9)], pa.large_string())})
+
+
+def test_file_appears_only_when_it_is_whole(tmp_path):
+    target = tmp_path / "folder" / "file"
+    with pytest.raises(RuntimeError, match="stop"), shards.atomic_writer(str(target)) as file:
+        file.write(b"half")
+        raise RuntimeError("stop")
+    assert list(target.parent.iterdir()) == []
+    entry = shards.write_bytes(str(target), b"whole", "file")
+    assert target.read_bytes() == b"whole"
+    assert (entry.path, entry.bytes, entry.sha256[:8]) == ("file", 5, "4b88a7b1")
+
+
+def test_a_writer_that_fails_leaves_no_file(tmp_path):
+    with pytest.raises(RuntimeError, match="stop"), TableWriter(str(tmp_path / "t.parquet"), TEXTS.schema) as writer:
+        writer.write(TEXTS)
+        raise RuntimeError("stop")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("limit", [1, 500, 1 << 30])
+def test_bytes_of_a_table_do_not_depend_on_its_batches(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(shards, "ROW_GROUP_BYTES", limit)
+    digests = set()
+    for name, cuts in (("one", [9]), ("two", [4, 5]), ("each", [1] * 9)):
+        with TableWriter(str(tmp_path / name), TEXTS.schema) as writer:
+            start = 0
+            for cut in cuts:
+                writer.write(TEXTS.slice(start, cut))
+                start += cut
+        digests.add(writer.entry.sha256)
+        assert shards.read_table(str(tmp_path / name)).equals(TEXTS)
+    assert len(digests) == 1
+
+
+def test_row_groups_are_partitions_when_each_write_is_one(tmp_path):
+    uri = str(tmp_path / "runs.parquet")
+    with TableWriter(uri, TEXTS.schema, cut_each_write=True) as writer:
+        writer.write(TEXTS.slice(0, 2))
+        writer.write(TEXTS.slice(0, 0))
+        writer.write(TEXTS.slice(2))
+    with shards.open_parquet(uri) as file:
+        assert [file.read_row_group(group).num_rows for group in range(file.num_row_groups)] == [2, 0, 7]
+
+
+def test_paths_in_memory_work_like_local_ones():
+    shards.write_bytes("memory://shards-test/a/b", b"x")
+    assert shards.exists("memory://shards-test/a/b")
+    assert shards.read_bytes("memory://shards-test/a/b") == b"x"
+    assert shards.list_files("memory://shards-test") == ["a/b"]
+    shards.remove("memory://shards-test")
+    assert shards.list_files("memory://shards-test") == []
+
+
+@pytest.mark.parametrize(("code", "remedy"), [(errno.ENOSPC, "Free space"), (errno.EACCES, "write permission")])
+def test_failed_write_says_where_and_what_to_do(tmp_path, code, remedy):
+    with (
+        pytest.raises(StorageError, match=f"out.bin: cannot be written: .*{remedy}"),
+        shards.atomic_writer(str(tmp_path / "out.bin")),
+    ):
+        raise OSError(code, os.strerror(code))
+
+
+def test_full_disk_fails_with_what_to_do():
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full on this system")
+    with pytest.raises(OSError, match="No space left"), open("/dev/full", "wb", buffering=0) as full:
+        full.write(b"x")
+    with pytest.raises(StorageError, match="same command again: finished work is kept"):
+        raise shards.storage_error("out", OSError(errno.ENOSPC, "No space left on device"))
+
+
+def test_broken_parquet_is_named(tmp_path):
+    path = tmp_path / "broken.parquet"
+    path.write_bytes(b"PAR1 not really")
+    with pytest.raises(IntegrityError, match=r"broken.parquet: cannot be read as Parquet"):
+        shards.read_table(str(path))
+
+
+def test_digest_of_a_missing_file_names_it(tmp_path):
+    with pytest.raises(InputError, match=r"no.txt: cannot be read"):
+        shards.file_digest(str(tmp_path / "no.txt"))
+
+
+def test_digest_follows_a_changed_file(tmp_path):
+    path = tmp_path / "list.txt"
+    path.write_bytes(b"a")
+    first = shards.file_digest(str(path))
+    path.write_bytes(b"bb")
+    assert shards.file_digest(str(path)) != first
