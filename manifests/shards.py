@@ -201,7 +201,7 @@ class TableWriter:
         try:
             if kind is None:
                 self._flush()
-                self._parquet.close()
+            self._parquet.close()  # also after an error: pyarrow would do so later, into a closed file
         except BaseException:
             self._stack.__exit__(StorageError, StorageError(), None)
             raise
