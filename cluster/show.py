@@ -1,17 +1,18 @@
 """Results as text for a terminal. Text from documents goes through `plain`: no markup, no control characters."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from cluster.doctor import Check
-from cluster.explaining import Explained
-from corpus.diff import Difference
-from corpus.verify import Verified
-from corpus.whatif import WhatIf
-from manifests.manifest import Manifest
+if TYPE_CHECKING:  # the command line starts without loading what only some commands need
+    from cluster.doctor import Check
+    from cluster.explaining import Explained
+    from corpus.diff import Difference
+    from corpus.verify import Verified
+    from corpus.whatif import WhatIf
+    from manifests.manifest import Manifest
 
 
 def plain(value: object, max_chars: int = 300) -> Text:
@@ -41,7 +42,7 @@ def number(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
 
 
-def manifest(console: Console, out: str, made: Manifest) -> None:
+def manifest(console: Console, out: str, made: "Manifest") -> None:
     """What a build ends with."""
     fates = made.counts["fate"]
     records = sum(fates.values())
@@ -74,7 +75,7 @@ def _pairs(counts: dict[str, int], name: str) -> list[dict[str, Any]]:
     return [{name: key, "documents": value} for key, value in ranked]
 
 
-def verified(console: Console, out: str, result: Verified) -> None:
+def verified(console: Console, out: str, result: "Verified") -> None:
     """The verdict of verify."""
     for problem in result.problems:
         console.print(plain(f"PROBLEM {problem}", 1000), soft_wrap=True)
@@ -83,7 +84,7 @@ def verified(console: Console, out: str, result: Verified) -> None:
     console.print(plain(f"{out}: {verdict} ({checked})"))
 
 
-def explained(console: Console, records: list[Explained]) -> None:
+def explained(console: Console, records: "list[Explained]") -> None:
     """Fate, scores against thresholds, duplicates and lineage of each record."""
     for record in records:
         row = record.row
@@ -119,7 +120,7 @@ def step(console: Console, number_of_step: int, documents: list[dict[str, Any]])
     console.print(table(f"step {number_of_step}: {len(documents)} segments", documents, columns))
 
 
-def whatif(console: Console, result: WhatIf) -> None:
+def whatif(console: Console, result: "WhatIf") -> None:
     """Kept before and after."""
     total = result.total
     console.print(
@@ -134,7 +135,7 @@ def whatif(console: Console, result: WhatIf) -> None:
     console.print(table("samples", result.samples, ["doc_id", "url", "reason", "new_reason"]))
 
 
-def difference(console: Console, result: Difference) -> None:
+def difference(console: Console, result: "Difference") -> None:
     """Two corpora side by side."""
     for name, pair in (("digest", result.digests), ("recipe digest", result.recipe_digests)):
         same = "the same" if pair[0] == pair[1] else "different"
@@ -150,7 +151,7 @@ def trained(console: Console, result: dict[str, Any]) -> None:
         console.print(plain(f"{name}: {number(value)}"))
 
 
-def checks(console: Console, made: list[Check]) -> None:
+def checks(console: Console, made: "list[Check]") -> None:
     """The doctor's findings."""
     for check in made:
         remedy = "" if check.passed else f"  -> {check.remedy}"
