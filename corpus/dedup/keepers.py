@@ -113,15 +113,16 @@ def _jaccard(facts: pa.Table, keepers: npt.NDArray[np.int64]) -> npt.NDArray[np.
 
 
 def _facts_of(uri: str, nodes: UInt64s) -> pa.Table:
-    """Rows of a unit's signatures.parquet, row group by row group so that few signatures are in memory."""
+    """Rows of a unit's signatures.parquet, only the row groups that hold some, one at a time."""
     rows = rows_of(nodes)
     with open_parquet(uri) as file:
         found = [file.schema_arrow.empty_table()]
+        column = file.schema_arrow.get_field_index("row")
         for group in range(file.num_row_groups):
-            table = file.read_row_group(group)
-            if table.num_rows:
-                present = rows[np.isin(rows, table["row"].to_numpy())]
-                found.append(take_rows(table, present))
+            statistics = file.metadata.row_group(group).column(column).statistics
+            present = rows[(rows >= statistics.min) & (rows <= statistics.max)]
+            if len(present):
+                found.append(take_rows(file.read_row_group(group), present))
     facts = pa.concat_tables(found)
     assert facts.num_rows == len(rows), f"{uri}: lacks rows that its runs name"
     return facts

@@ -1,5 +1,6 @@
 import itertools
 import json
+import pickle
 import random
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from corpus.dedup.stage import deduplicate
 from corpus.recipe import Dedup, MinHash
+from manifests import shards
 from manifests.errors import IntegrityError
 from manifests.schemas import DUPLICATES
 from manifests.shards import list_files
@@ -149,6 +151,13 @@ def test_a_component_may_be_a_chain(tmp_path: Path) -> None:
     assert 0.15 < found[-1]["jaccard"] < 0.55
 
 
+def test_facts_are_found_in_any_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "ROW_GROUP_ROWS", 2)
+    units = planted(3)
+    build(str(tmp_path), units, Dedup(minhash=SMALL))
+    assert rows(str(tmp_path), units) == expected(units, Dedup(minhash=SMALL))
+
+
 def test_no_units_give_no_files(tmp_path: Path) -> None:
     assert deduplicate(str(tmp_path), [], Dedup(), in_order) == []
 
@@ -159,10 +168,11 @@ def test_runs_of_another_number_of_partitions_are_refused(tmp_path: Path) -> Non
         deduplicate(str(tmp_path), ["a"], Dedup(), in_order)
 
 
-def test_items_and_results_of_tasks_are_small_json(tmp_path: Path) -> None:
+def test_tasks_travel_by_name_and_their_items_and_results_are_small_json(tmp_path: Path) -> None:
     sizes: list[int] = []
 
     def measuring(task: Any, items: list[dict[str, Any]]) -> Any:
+        assert pickle.loads(pickle.dumps(task)) is task
         for item in items:
             result = task(json.loads(json.dumps(item)))
             sizes.extend([len(json.dumps(item)), len(json.dumps(result))])
