@@ -74,9 +74,19 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
-def _prepare(manifest_path: str, config: TrainConfig, out: str, context: Context) -> Run:
-    check_world(config, context.world_size)
+def check_settings(manifest_path: str, config: TrainConfig, out: str, world_size: int) -> Manifest:
+    """Find what is wrong before any worker starts; returns the manifest. Raises what `train` raises for settings."""
+    check_world(config, world_size)
     manifest = read_manifest(manifest_path)
+    folder = checkpoint.latest_checkpoint(out)
+    if folder is not None:
+        checkpoint.check_same_run(folder, checkpoint.read_state(folder), manifest.digest, config)
+    TrainStream(corpus_root(manifest_path), manifest, config.seed, config.global_batch)
+    return manifest
+
+
+def _prepare(manifest_path: str, config: TrainConfig, out: str, context: Context) -> Run:
+    manifest = check_settings(manifest_path, config, out, context.world_size)
     root = corpus_root(manifest_path)
     stream = TrainStream(root, manifest, config.seed, config.global_batch)
     model = Decoder(config.model, manifest.tokenizer.vocab_size, config.seed).to(context.device)
@@ -93,7 +103,6 @@ def _resume(run: Run) -> int:
     done = 0
     if folder is not None:
         state = checkpoint.read_state(folder)
-        checkpoint.check_same_run(folder, state, run.manifest.digest, run.config)
         checkpoint.load_weights(folder, state, run.model)
         checkpoint.load_optimizer(folder, state, run.optimizer)
         done = state.step

@@ -1,6 +1,7 @@
 """What a run writes beside its checkpoints: run.json (what is trained on what) and metrics.jsonl (one line a step)."""
 
 import json
+import os
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -18,13 +19,19 @@ class RunFacts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    manifest: str  # as it was given
+    manifest: str
     manifest_digest: str
     config: TrainConfig
 
 
+def absolute(path: str) -> str:
+    """A local path made absolute; a URI as it is."""
+    return path if "://" in path else os.path.abspath(path)
+
+
 def write_run(out: str, facts: RunFacts) -> None:
-    """Write run.json."""
+    """Write run.json, with the manifest's path made absolute: the run is looked at from other folders too."""
+    facts = facts.model_copy(update={"manifest": absolute(facts.manifest)})
     shards.write_bytes(shards.join(out, RUN), (facts.model_dump_json(indent=1) + "\n").encode("utf-8"))
 
 

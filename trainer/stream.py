@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from manifests import shards
 from manifests.errors import InputError, IntegrityError, RecipeError, SchemaMismatch
-from manifests.manifest import Manifest, Shard
+from manifests.manifest import Manifest, Shard, corpus_root
 from trainer.order import Order, Rows, order_of
 
 COLUMNS = ("tokens", "segment_length", "segment_source", "segment_bytes")
@@ -113,16 +113,13 @@ class PackedRows:
         lengths, sources, sizes = (np.concatenate(part).astype(np.int64) for part in parts)
         return Batch(np.stack(tokens), np.array(num_segments, dtype=np.int64), lengths, sources, sizes)
 
-    def documents(self, row: int) -> list[dict[str, Any]]:
-        """The segments of a row: {row, segment_doc, segment_source (name unknown here: number), segment_length}."""
+    def documents(self, row: int) -> dict[str, list[Any]]:
+        """The segments of a row: lists segment_doc (doc_id), segment_source (number) and segment_length (tokens)."""
         shard, number, inside = self._locate(row)
         file, _ = self._open(shard)
         columns = ["segment_doc", "segment_source", "segment_length"]
-        cells = file.read_row_group(number, columns=columns).slice(inside, 1).to_pylist()[0]
-        return [
-            {"row": row, "segment_doc": doc, "segment_source": source, "segment_length": length}
-            for doc, source, length in zip(*(cells[column] for column in columns), strict=True)
-        ]
+        cells: dict[str, list[Any]] = file.read_row_group(number, columns=columns).slice(inside, 1).to_pylist()[0]
+        return cells
 
     def _locate(self, row: int) -> tuple[int, int, int]:
         """Shard, row group in it, row in that."""
@@ -230,13 +227,20 @@ def validation_rows(root: str, manifest: Manifest) -> PackedRows | None:
     return PackedRows(root, manifest, packed, 2) if sum(shard.rows for shard in packed) else None
 
 
-def documents_of_step(root: str, manifest: Manifest, seed: int, global_batch: int, step: int) -> list[dict[str, Any]]:
-    """What a step was trained on: {row, segment_doc, segment_source, segment_length}, one for each segment.
+def documents_of_step(
+    manifest_path: str, manifest: Manifest, seed: int, global_batch: int, step: int
+) -> list[dict[str, Any]]:
+    """What a step was trained on: a dict for each row of its batch, with lists over the segments of the row.
 
-    segment_source is the source's name, segment_length counts tokens; step counts from 1. Raises RecipeError below 1.
+    row: number of the row; segment_doc: doc_ids; segment_source: names; segment_length: tokens. Steps count from 1;
+    raises RecipeError below that.
     """
     if step < 1:
         raise RecipeError(f"step {step}: steps count from 1.")
-    stream = TrainStream(root, manifest, seed, global_batch)
-    found = [segment for row in stream.rows(step).tolist() for segment in stream.reader.documents(row)]
-    return [{**segment, "segment_source": manifest.sources[segment["segment_source"]].name} for segment in found]
+    stream = TrainStream(corpus_root(manifest_path), manifest, seed, global_batch)
+    found = []
+    for row in stream.rows(step).tolist():
+        cells = stream.reader.documents(row)
+        names = [manifest.sources[number].name for number in cells["segment_source"]]
+        found.append({"row": row, **cells, "segment_source": names})
+    return found

@@ -117,10 +117,12 @@ def test_the_documents_of_a_step_are_those_of_its_rows(tmp_path: Path) -> None:
     manifest = counting_corpus(tmp_path)
     stream = TrainStream(str(tmp_path), manifest, seed=9, global_batch=3)
     found = documents_of_step(str(tmp_path), manifest, seed=9, global_batch=3, step=4)
-    expected = [(row, f"{name}-{row:06d}", name) for row in stream.rows(4).tolist() for name in ("even", "odd")]
-    assert [(item["row"], item["segment_doc"], item["segment_source"]) for item in found] == expected
+    rows = stream.rows(4).tolist()
+    assert [item["row"] for item in found] == rows
+    assert [item["segment_doc"] for item in found] == [[f"even-{row:06d}", f"odd-{row:06d}"] for row in rows]
+    assert [item["segment_source"] for item in found] == [["even", "odd"]] * 3
     lengths = stream.batch(4, 0, 1).segment_length.tolist()
-    assert [item["segment_length"] for item in found] == lengths
+    assert [length for item in found for length in item["segment_length"]] == lengths
     with pytest.raises(RecipeError, match="step 0: steps count from 1"):
         documents_of_step(str(tmp_path), manifest, seed=9, global_batch=3, step=0)
 
