@@ -1,0 +1,278 @@
+"""What a report counts in the ledger: the funnel, drops by reason, languages, hosts, errors, duplicates, histograms."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+from publicsuffixlist import PublicSuffixList
+
+from corpus.ledger_rows import Tally, batches, columns_of, host_of
+
+MAX_HOSTS = 400_000
+MAX_ERRORS = 20_000
+MAX_ERROR_CHARS = 200
+TOP = 25
+COMPONENT_SIZES = (2, 3, 4, 5, 10, 20, 50, 100, 1000)  # lower ends of the buckets
+FINE_BINS, SHOWN_BINS = 1024, 48
+TAIL_RATIO = 0.0005  # of the values at either end go into the end bins, so that one outlier does not flatten the rest
+LOG_FROM = 200.0  # measures of at least 0 that reach this far are binned by log(1 + x)
+
+
+def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
+    """One pass over the ledger; frames with the columns named here, sorted by key, and sums as int64.
+
+    fates: fate, stage, reason, documents, bytes, tokens; languages: language, fate, documents; hosts: host, kept,
+    other (the rarest may be forgotten, see Tally); errors: error, documents; components: component_size, documents.
+    """
+    available = columns_of(paths)
+    label = pl.col("language.label") if "language.label" in available else pl.lit(None, pl.String)
+    tallies = {
+        "fates": Tally(["fate", "stage", "reason"], ["documents", "bytes", "tokens"]),
+        "languages": Tally(["language", "fate"], ["documents"]),
+        "hosts": Tally(["host"], ["kept", "other"], MAX_HOSTS),
+        "errors": Tally(["error"], ["documents"], MAX_ERRORS),
+        "components": Tally(["component_size"], ["documents"]),
+    }
+    columns = ["url", "fate", "stage", "reason", "error", "num_bytes", "num_tokens", "component_size"]
+    columns += [name for name in ("language.label",) if name in available]
+    is_kept = pl.col("fate") == "kept"
+    for frame in batches(paths, columns):
+        rows = frame.with_columns(
+            documents=pl.lit(1, pl.Int64),
+            bytes=pl.col("num_bytes"),
+            tokens=pl.col("num_tokens").fill_null(0),
+            language=label,
+            host=host_of(pl.col("url")),
+            error=pl.col("error").str.slice(0, MAX_ERROR_CHARS),
+            kept=is_kept.cast(pl.Int64),
+            other=(~is_kept).cast(pl.Int64),
+        )
+        tallies["fates"].add(rows)
+        tallies["languages"].add(rows.filter(pl.col("language").is_not_null()))
+        tallies["hosts"].add(rows.filter(pl.col("host").is_not_null()))
+        tallies["errors"].add(rows.filter(pl.col("fate") == "failed"))
+        tallies["components"].add(rows.filter(is_kept & (pl.col("component_size") > 1)))
+    return {name: tally.table() for name, tally in tallies.items()}
+
+
+def totals(fates: pl.DataFrame) -> dict[str, int]:
+    """Records by fate, and the bytes and tokens of the kept ones."""
+    kept = [row for row in fates.iter_rows(named=True) if row["fate"] == "kept"]
+    by_fate = {
+        f"num_{fate}": sum(row["documents"] for row in fates.iter_rows(named=True) if row["fate"] == fate)
+        for fate in ("kept", "dropped", "duplicate", "failed")
+    }
+    return {
+        "num_records": sum(by_fate.values()),
+        **by_fate,
+        "kept_bytes": sum(row["bytes"] for row in kept),
+        "kept_tokens": sum(row["tokens"] for row in kept),
+    }
+
+
+def funnel(fates: pl.DataFrame, rules: Sequence[str]) -> list[dict[str, Any]]:
+    """label, num_left and num_lost of each step from records read to documents kept.
+
+    rules: the stages that drop, in run order, without reading and extraction, which make one step together.
+    """
+    lost: dict[str, int] = {}
+    for row in fates.iter_rows(named=True):
+        if row["fate"] != "kept":
+            name = row["stage"] if row["stage"] in rules and row["fate"] != "failed" else ""
+            lost[name] = lost.get(name, 0) + row["documents"]
+    left = totals(fates)["num_records"]
+    steps = [{"label": "records read", "num_left": left, "num_lost": 0}]
+    for name, label in [("", "documents with text"), *((rule, f"after {rule}") for rule in rules)]:
+        left -= lost.get(name, 0)
+        steps.append({"label": label, "num_left": left, "num_lost": lost.get(name, 0)})
+    return steps
+
+
+def drops(fates: pl.DataFrame, rules: Sequence[str]) -> list[dict[str, Any]]:
+    """stage, reason, fate, num_documents and bytes of everything not kept, in run order, then the most frequent first."""
+    order = {rule: position for position, rule in enumerate(["read", "extract", *rules])}
+    rows = [
+        {
+            "stage": row["stage"] or row["fate"],
+            "reason": row["reason"] or row["fate"],
+            "fate": row["fate"],
+            "num_documents": row["documents"],
+            "bytes": row["bytes"],
+        }
+        for row in fates.iter_rows(named=True)
+        if row["fate"] != "kept"
+    ]
+    return sorted(rows, key=lambda r: (order.get(r["stage"], -1), r["stage"], -r["num_documents"], r["reason"]))
+
+
+def languages(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """language, num_kept and num_lost of the TOP languages; the rest together as `(other)`."""
+    found: dict[str, list[int]] = {}
+    for row in table.iter_rows(named=True):
+        found.setdefault(row["language"], [0, 0])[row["fate"] != "kept"] += row["documents"]
+    order = sorted(found, key=lambda name: (-sum(found[name]), name))
+    rows = [{"language": name, "num_kept": found[name][0], "num_lost": found[name][1]} for name in order[:TOP]]
+    rest = [found[name] for name in order[TOP:]]
+    if rest:
+        rows.append({"language": "(other)", "num_kept": sum(r[0] for r in rest), "num_lost": sum(r[1] for r in rest)})
+    return rows
+
+
+def domains(hosts: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
+    """The TOP registered domains by documents kept (`kept`) and not kept (`lost`): domain, num_kept, num_lost."""
+    suffixes = PublicSuffixList()
+    found: dict[str, list[int]] = {}
+    for row in hosts.iter_rows(named=True):
+        counts = found.setdefault(suffixes.privatesuffix(row["host"]) or row["host"], [0, 0])
+        counts[0] += row["kept"]
+        counts[1] += row["other"]
+    return {"kept": _top_domains(found, 0), "lost": _top_domains(found, 1)}
+
+
+def _top_domains(found: dict[str, list[int]], by: int) -> list[dict[str, Any]]:
+    order = sorted((name for name in found if found[name][by]), key=lambda name: (-found[name][by], name))
+    return [{"domain": name, "num_kept": found[name][0], "num_lost": found[name][1]} for name in order[:TOP]]
+
+
+def errors(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """error and num_records of failed records, the most frequent first; the rest together as `(other)`."""
+    rows = [(row["error"] or "(no message)", row["documents"]) for row in table.iter_rows(named=True)]
+    rows.sort(key=lambda row: (-row[1], row[0]))
+    shown = [{"error": error, "num_records": count} for error, count in rows[:TOP]]
+    if rows[TOP:]:
+        shown.append({"error": "(other)", "num_records": sum(count for _, count in rows[TOP:])})
+    return shown
+
+
+def components(table: pl.DataFrame) -> list[dict[str, Any]]:
+    """size (a bucket such as `5-9`), num_components (one keeper each), num_documents, by size; duplicates only."""
+    ends = [*(size - 1 for size in COMPONENT_SIZES[1:]), None]
+    rows = []
+    for first, last in zip(COMPONENT_SIZES, ends, strict=True):
+        name = f"{first}" if first == last else f"{first}+" if last is None else f"{first}-{last}"
+        inside = [r for r in table.iter_rows() if first <= r[0] and (last is None or r[0] <= last)]
+        rows.append(
+            {
+                "size": name,
+                "num_components": sum(count for _, count in inside),
+                "num_documents": sum(size * count for size, count in inside),
+            }
+        )
+    return [row for row in rows if row["num_components"]]
+
+
+def histograms(paths: Sequence[str], bounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Distributions of length in bytes and of every bounded score, among documents kept, dropped by it, and others.
+
+    bounds: dicts of column, side ("min" or "max"), limit and reason. Two passes over the ledger: ends, then bins.
+    Returns dicts of column, scale ("linear" or "log": log(1 + x)), edges (num_bins + 1), kept, dropped_here,
+    dropped_elsewhere (num_bins counts each) and bounds. Values beyond the edges are counted in the end bins.
+    """
+    available = columns_of(paths)
+    names = ["num_bytes", *dict.fromkeys(bound["column"] for bound in bounds)]
+    names = [name for name in dict.fromkeys(names) if name in available]
+    own = {name: [bound for bound in bounds if bound["column"] == name] for name in names}
+    axes = _axes(paths, own)
+    tally = Tally(["column", "category", "bin"], ["documents"])
+    for frame in batches(paths, [*dict.fromkeys([*axes, "num_bytes"]), "fate", "reason"]):
+        rows = frame.filter(pl.col("num_bytes") > 0)
+        for name, axis in axes.items():
+            tally.add(rows.select(**_binned(name, axis, own[name])).filter(pl.col("bin").is_not_null()))
+    counts: dict[str, list[list[int]]] = {
+        name: [[0] * axis["num_bins"] for _ in range(3)] for name, axis in axes.items()
+    }
+    for row in tally.table().iter_rows(named=True):
+        counts[row["column"]][row["category"]][row["bin"]] = row["documents"]
+    return [_histogram(name, axes[name], counts[name], own[name]) for name in axes]
+
+
+def _axes(paths: Sequence[str], own: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """column -> scale, low and high (scaled), num_bins (fine) of each column that has a value."""
+    ends: dict[str, tuple[float, float, bool]] = {}
+    for frame in batches(paths, list(dict.fromkeys([*own, "num_bytes"]))):
+        rows = frame.filter(pl.col("num_bytes") > 0)
+        for name in own:
+            values = rows[name].cast(pl.Float64).drop_nulls()
+            if len(values):
+                low, high, whole = ends.get(name, (math.inf, -math.inf, True))
+                is_whole = whole and bool((values == values.floor()).all())
+                ends[name] = (min(low, *_ends(values)), max(high, *_ends(values)), is_whole)
+    return {name: _axis(*ends[name], [bound["limit"] for bound in own[name]]) for name in own if name in ends}
+
+
+def _ends(values: pl.Series) -> tuple[float, float]:
+    return float(values.min()), float(values.max())  # type: ignore[arg-type]
+
+
+def _axis(low: float, high: float, whole: bool, limits: list[float]) -> dict[str, Any]:
+    low, high = min(low, *limits, high), max(high, *limits, low)
+    if low >= 0 and high >= LOG_FROM:
+        low, high = math.log1p(low), math.log1p(high)
+        return {"scale": "log", "low": low, "high": high if high > low else low + 1.0, "num_bins": FINE_BINS}
+    if whole and high - low < FINE_BINS:
+        low = math.floor(low)
+        return {"scale": "linear", "low": low, "high": math.floor(high) + 1, "num_bins": math.floor(high) + 1 - low}
+    return {"scale": "linear", "low": low, "high": high if high > low else low + 1.0, "num_bins": FINE_BINS}
+
+
+def _binned(name: str, axis: dict[str, Any], bounds: list[dict[str, Any]]) -> dict[str, pl.Expr]:
+    value = pl.col(name).cast(pl.Float64)
+    scaled = value.log1p() if axis["scale"] == "log" else value
+    position = (scaled - axis["low"]) / (axis["high"] - axis["low"]) * axis["num_bins"]
+    here = pl.col("reason").is_in([bound["reason"] for bound in bounds]).fill_null(False)
+    kept = pl.col("fate") == "kept"
+    return {
+        "column": pl.lit(name),
+        "category": pl.when(kept).then(0).when(here).then(1).otherwise(2),
+        "bin": position.floor().cast(pl.Int64).clip(0, axis["num_bins"] - 1),
+        "documents": pl.lit(1, pl.Int64),
+    }
+
+
+def _histogram(
+    name: str, axis: dict[str, Any], counts: list[list[int]], bounds: list[dict[str, Any]]
+) -> dict[str, Any]:
+    first, last = _window(axis, [sum(column) for column in zip(*counts, strict=True)], bounds)
+    step = math.ceil((last - first) / SHOWN_BINS)
+    starts = list(range(first, last, step))
+    unit = (axis["high"] - axis["low"]) / axis["num_bins"]
+    scaled = [axis["low"] + unit * start for start in [*starts, starts[-1] + step]]
+    edges = [math.expm1(edge) if axis["scale"] == "log" else edge for edge in scaled]
+    shown = [_shown(series, starts, step) for series in counts]
+    return {
+        "column": name,
+        "scale": axis["scale"],
+        "edges": [float(f"{edge:.6g}") for edge in edges],
+        "kept": shown[0],
+        "dropped_here": shown[1],
+        "dropped_elsewhere": shown[2],
+        "bounds": [dict(bound) for bound in bounds],
+    }
+
+
+def _window(axis: dict[str, Any], counts: list[int], bounds: list[dict[str, Any]]) -> tuple[int, int]:
+    """The fine bins to show: all but the tails, and the limits where that does not squeeze the rest too much."""
+    tail, total = TAIL_RATIO * sum(counts), 0
+    inside = []
+    for position, count in enumerate(counts):
+        if count and total + count > tail and total < sum(counts) - tail:
+            inside.append(position)
+        total += count
+    first, last = min(inside), max(inside) + 1
+    unit = (axis["high"] - axis["low"]) / axis["num_bins"]
+    for bound in bounds:
+        limit = math.log1p(bound["limit"]) if axis["scale"] == "log" else bound["limit"]
+        position = min(max(int((limit - axis["low"]) / unit), 0), axis["num_bins"] - 1)
+        wider = min(first, position), max(last, position + 1)
+        if wider[1] - wider[0] <= 4 * (last - first):
+            first, last = wider
+    return first, last
+
+
+def _shown(series: list[int], starts: list[int], step: int) -> list[int]:
+    """Sums of `step` fine bins from each start; what lies before or after goes into the end bins."""
+    sums = [sum(series[start : start + step]) for start in starts]
+    sums[0] += sum(series[: starts[0]])
+    sums[-1] += sum(series[starts[-1] + step :])
+    return sums
