@@ -26,11 +26,16 @@ def read_entries(uri: str) -> list[str]:
         raise RecipeError(f"{uri}: is compressed but broken ({error}). Fetch the file again.") from None
     except UnicodeDecodeError as error:
         raise RecipeError(f"{uri}: byte {error.start} is not UTF-8. Lists are UTF-8 text, one entry a line.") from None
-    stripped = (line.strip() for line in text.split("\n"))
-    entries = [line for line in stripped if line and not line.startswith("#")]
+    entries = parse_entries(text)
     if not entries:
         raise RecipeError(f"{uri}: holds no entry. A list has one entry a line; remove the key to use no list.")
     return entries
+
+
+def parse_entries(text: str) -> list[str]:
+    """The lines of a text without comments, blanks around them and empty lines."""
+    stripped = (line.strip() for line in text.split("\n"))
+    return [line for line in stripped if line and not line.startswith("#")]
 
 
 def _inflate(data: bytes) -> bytes:
