@@ -38,10 +38,17 @@ def text_buffers(column: pa.ChunkedArray | pa.Array) -> TextBuffers:
         column = column.fill_null("")
     _, offsets, data = column.buffers()
     if len(column) == 0 or offsets is None:
-        return TextBuffers(np.zeros(0, np.uint8), np.zeros(len(column) + 1, np.int64))
+        return _read_only(np.zeros(0, np.uint8), np.zeros(len(column) + 1, np.int64))
     # Sliced arrays share buffers: window the offsets.
     window = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
-    return TextBuffers(np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8), window)
+    return _read_only(np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8), window)
+
+
+def _read_only(data: np.ndarray, offsets: np.ndarray) -> TextBuffers:
+    """Some Arrow buffers are writable, some not; as one kind, each kernel compiles once, and no kernel can write there."""
+    data.setflags(write=False)
+    offsets.setflags(write=False)
+    return TextBuffers(data, offsets)
 
 
 def text_array(data: np.ndarray, offsets: np.ndarray) -> pa.Array:

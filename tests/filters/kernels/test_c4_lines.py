@@ -1,0 +1,52 @@
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from filters.kernels.buffers import text_buffers
+from filters.kernels.c4_lines import COUNTS, LineRules, clean_lines
+from filters.kernels.lines import find_lines
+from tests.edge_cases import EDGE_TEXTS
+from tests.reference.c4 import clean
+
+PIECES = (
+    "a", "Dr.", "B.", "Hello", "is", "it.", "No!", 'said."', "...", "[12]", "[]", "[edit]", "[citation needed]", "[x]",
+    "{", "JavaScript", "lorem ipsum", "Lorem", "Terms of Use", "use of cookies", "Uses Cookies", "privacy  policy",
+    "privacy policy", "cookie policy", "use cookies", "語。", "é", "\u00a0", "\t", "\n", "\n", "?", "w" * 12,
+)  # fmt: skip
+
+
+def _cleaned(texts: list[str], rules: LineRules) -> list[tuple[str, dict[str, int]]]:
+    buffers = text_buffers(pa.array(texts, pa.large_string()))
+    cleaned, counts = clean_lines(buffers, find_lines(buffers), rules)
+    cleaned.validate(full=True)
+    return [
+        (text, dict(zip(COUNTS, counts[:, row].tolist(), strict=True))) for row, text in enumerate(cleaned.to_pylist())
+    ]
+
+
+def _expected(text: str, rules: LineRules) -> tuple[str, dict[str, int]]:
+    cleaned, counts = clean(
+        text, rules.require_terminal_mark, rules.min_words_per_line or 0, rules.max_word_chars or 1 << 40
+    )
+    return cleaned, {name: int(counts[name]) for name in COUNTS}
+
+
+def test_sentences_are_counted_past_titles_and_initials() -> None:
+    text = 'Mr. J. Smith met Dr. Jones in May. They spoke ("long enough!") Then they left, e.g. by train.'
+    assert _cleaned([text], LineRules(True, 5, 1000))[0][1]["num_sentences"] == 3
+
+
+def test_edge_texts_agree_with_the_slow_twin() -> None:
+    rules = LineRules(True, 5, 1000)
+    assert _cleaned(list(EDGE_TEXTS), rules) == [_expected(text, rules) for text in EDGE_TEXTS]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.lists(st.sampled_from(PIECES), max_size=40), max_size=4),
+    st.sampled_from([" ", ""]),
+    st.builds(LineRules, st.booleans(), st.sampled_from([None, 1, 3]), st.sampled_from([None, 10])),
+)
+def test_lines_agree_with_the_slow_twin(documents: list[list[str]], space: str, rules: LineRules) -> None:
+    texts = [space.join(pieces) for pieces in documents]
+    assert _cleaned(texts, rules) == [_expected(text, rules) for text in texts]
