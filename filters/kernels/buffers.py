@@ -45,7 +45,7 @@ def text_buffers(column: pa.ChunkedArray | pa.Array) -> TextBuffers:
 
 
 def _read_only(data: np.ndarray, offsets: np.ndarray) -> TextBuffers:
-    """Some Arrow buffers are writable, some not; as one kind, each kernel compiles once, and no kernel can write there."""
+    """Some Arrow buffers are writable, some not; as one kind, each kernel compiles once and can write to none."""
     data.setflags(write=False)
     offsets.setflags(write=False)
     return TextBuffers(data, offsets)
