@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from corpus import report_charts, report_counts, report_samples
 from manifests import shards
+from manifests.ledger import ledger_files
 
 FORMAT = "gristmill-report/1"
 
@@ -24,16 +25,15 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
     """The content of report.json; bounded memory.
 
     out: the corpus folder, with `ledger/*.parquet` and `units/<unit_id>/documents.parquet` (and `edits.parquet`).
-    facts: name, recipe, audit (of corpus.audit), tokens (num_tokens, num_train_rows, efficiency, vocab_size), sources,
-    versions, stages (dicts of name, seconds, bytes: they go to `run`); every other key is taken over as it is.
+    facts: name, recipe, counts, audit (of corpus.audit), tokens (num_tokens, num_train_rows, efficiency, vocab_size),
+    sources, versions, stages (dicts of name and seconds: they go to `run`); the others are taken over as they are.
     bounds: dicts of column (`rule.measure`), side ("min" or "max"), limit, reason (`rule.defect`).
     Raises IntegrityError if a ledger or unit cannot be read.
     """
-    files = [name for name in shards.list_files(shards.join(out, "ledger")) if name.endswith(".parquet")]
-    paths = [shards.join(out, "ledger", name) for name in files]
+    files = ledger_files(out)
+    paths = [shards.join(out, name) for name in files]
     tables = report_counts.count_ledger(paths)
-    rules = facts["audit"]["rules"]
-    fates = tables["fates"]
+    fates, rules = tables["fates"], facts["audit"]["rules"]
     return {
         "format": FORMAT,
         **{key: value for key, value in facts.items() if key != "stages"},
@@ -45,7 +45,7 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
         "components": report_counts.components(tables["components"]),
         "domains": report_counts.domains(tables["hosts"]),
         "errors": report_counts.errors(tables["errors"]),
-        "samples": report_samples.samples(out, [name.removesuffix(".parquet") for name in files], bounds),
+        "samples": report_samples.samples(out, files, bounds),
         "run": {"stages": facts["stages"]},
     }
 
@@ -61,7 +61,7 @@ def render(report: dict[str, Any]) -> str:
     library = get_plotlyjs().replace("\r\n", "\n")
     script = folder.joinpath("report.js").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=_number, ratio=_ratio, size=_size, slug=_slug)
+    environment.filters.update(number=_number, ratio=_ratio, size=_size)
     page = environment.from_string(folder.joinpath("report_page.html").read_text("utf-8"))
     return page.render(
         report=report,
@@ -129,7 +129,3 @@ def _size(num_bytes: float) -> str:
             return f"{num_bytes:,.0f} {unit}" if unit == "bytes" else f"{num_bytes:,.1f} {unit}"
         num_bytes /= 1000
     raise AssertionError("the last unit has no limit")
-
-
-def _slug(name: str) -> str:
-    return "".join(character if character.isascii() and character.isalnum() else "-" for character in name)

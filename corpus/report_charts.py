@@ -9,6 +9,7 @@ import html
 import json
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import plotly.graph_objects as go
@@ -47,7 +48,7 @@ def _figure(data: Sequence[Any], num_bars: int | None, **layout: Any) -> go.Figu
         template="none",
         height=height,
         margin=MARGIN,
-        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom"},
+        legend={"orientation": "h", "y": 1.0, "yanchor": "bottom", "traceorder": "normal"},
         **layout,
     )
     figure.update_xaxes(automargin=True, fixedrange=True)
@@ -89,7 +90,7 @@ def _stack(rows: Sequence[tuple[str, int, int]], names: tuple[str, str]) -> go.F
         barmode="stack",
         bargap=0.3,
         yaxis=_named_rows([row[0] for row in rows]),
-        xaxis={"tickformat": ",d", "rangemode": "tozero", "nticks": 8},
+        xaxis={"tickformat": ",d", "rangemode": "tozero", "nticks": 8, "zeroline": False},
     )
 
 
@@ -228,11 +229,11 @@ def _place(value: float, is_log: bool) -> float:
 
 def _bars(item: dict[str, Any], places: list[float], name: str, colour: str, key: str) -> go.Bar:
     edges, counts = item["edges"], item[key]
-    spans = list(zip(edges, edges[1:], strict=False))
+    spans = list(pairwise(edges))
     return go.Bar(
         name=name,
-        x=[(low + high) / 2 for low, high in zip(places, places[1:], strict=False)],
-        width=[high - low for low, high in zip(places, places[1:], strict=False)],
+        x=[(low + high) / 2 for low, high in pairwise(places)],
+        width=[high - low for low, high in pairwise(places)],
         y=counts,
         marker={"color": colour, "line": {"width": 0}},
         hovertext=[f"{low:,.4g} to {high:,.4g}<br>{name}: {n:,}" for (low, high), n in zip(spans, counts, strict=True)],

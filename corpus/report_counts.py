@@ -90,7 +90,7 @@ def funnel(fates: pl.DataFrame, rules: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def drops(fates: pl.DataFrame, rules: Sequence[str]) -> list[dict[str, Any]]:
-    """stage, reason, fate, num_documents and bytes of everything not kept, in run order, then the most frequent first."""
+    """What was not kept: stage, reason, fate, num_documents, bytes, in run order, then the most frequent first."""
     order = {rule: position for position, rule in enumerate(["read", "extract", *rules])}
     rows = [
         {
@@ -136,7 +136,7 @@ def _top_domains(found: dict[str, list[int]], by: int) -> list[dict[str, Any]]:
 
 
 def errors(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """error and num_records of failed records, the most frequent first; the rest together as `(other)`."""
+    """Failed records by error: error and num_records, the most frequent first; the rest together as `(other)`."""
     rows = [(row["error"] or "(no message)", row["documents"]) for row in table.iter_rows(named=True)]
     rows.sort(key=lambda row: (-row[1], row[0]))
     shown = [{"error": error, "num_records": count} for error, count in rows[:TOP]]
@@ -146,7 +146,7 @@ def errors(table: pl.DataFrame) -> list[dict[str, Any]]:
 
 
 def components(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """size (a bucket such as `5-9`), num_components (one keeper each), num_documents, by size; duplicates only."""
+    """Components of duplicates by size: size (a bucket such as `5-9`), num_components (= keepers), num_documents."""
     ends = [*(size - 1 for size in COMPONENT_SIZES[1:]), None]
     rows = []
     for first, last in zip(COMPONENT_SIZES, ends, strict=True):
@@ -188,7 +188,7 @@ def histograms(paths: Sequence[str], bounds: Sequence[dict[str, Any]]) -> list[d
 
 
 def _axes(paths: Sequence[str], own: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """column -> scale, low and high (scaled), num_bins (fine) of each column that has a value."""
+    """For each column that has a value: scale, low and high (scaled), num_bins (fine)."""
     ends: dict[str, tuple[float, float, bool]] = {}
     for frame in batches(paths, list(dict.fromkeys([*own, "num_bytes"]))):
         rows = frame.filter(pl.col("num_bytes") > 0)

@@ -13,20 +13,20 @@ EXCERPT_CHARS = 500
 KEPT = "kept"
 
 
-def samples(out: str, units: Sequence[str], bounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """reason and documents for each reason of the ledger that holds text, `kept` last.
+def samples(out: str, ledger: Sequence[str], bounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For each reason of documents that have text: reason and documents, in order of reason, `kept` last.
 
-    units: unit ids in order. Document ids are hashes, so the PER_REASON smallest by their last 16 characters are a
-    sample that does not depend on order or place. Each document: doc_id, url, source, file, language, text (the first
-    EXCERPT_CHARS characters after edits), cut (whether there is more), checks (column, value, side, limit of the bounds
-    that gave the reason), duplicate_of and jaccard (null unless a duplicate).
+    ledger: its files below out, `ledger/<unit_id>.parquet`. Document ids are hashes, so the PER_REASON smallest by
+    their last 16 characters are a sample that does not depend on order or place. Each document has doc_id, url, source,
+    file, language, text (the first EXCERPT_CHARS characters after edits), cut (whether there is more), checks (column,
+    value, side, limit of the bounds that gave the reason), duplicate_of and jaccard (null unless a duplicate).
     """
-    paths = [shards.join(out, "ledger", f"{unit}.parquet") for unit in units]
+    paths = [shards.join(out, name) for name in ledger]
     chosen = _choose(paths)
     found: dict[tuple[int, int], dict[str, Any]] = {}
-    for unit, name in enumerate(units):
+    for unit, name in enumerate(ledger):
         rows = [row for _, number, row in chosen if number == unit]
-        for row, document in _documents(out, name, paths[unit], rows, bounds).items():
+        for row, document in _documents(out, name, rows, bounds).items():
             found[unit, row] = document
     grouped: dict[str, list[dict[str, Any]]] = {}
     for reason, unit, row in chosen:
@@ -58,20 +58,20 @@ def _choose(paths: Sequence[str]) -> list[tuple[str, int, int]]:
     return [(key, unit, row) for key, _, unit, row in best.iter_rows()]
 
 
-def _documents(
-    out: str, unit: str, ledger: str, rows: list[int], bounds: Sequence[dict[str, Any]]
-) -> dict[int, dict[str, Any]]:
-    """row -> what the report shows of it."""
+def _documents(out: str, ledger: str, rows: list[int], bounds: Sequence[dict[str, Any]]) -> dict[int, dict[str, Any]]:
+    """What the report shows of each row."""
     rows = sorted(rows)
     if not rows:
         return {}
-    texts = _texts(shards.join(out, "units", unit), rows)
-    facts = take_rows(ledger, rows, columns_of([ledger])).to_pylist()
+    unit_id = ledger.removeprefix("ledger/").removesuffix(".parquet")
+    texts = _texts(shards.join(out, "units", unit_id), rows)
+    path = shards.join(out, ledger)
+    facts = take_rows(path, rows, columns_of([path])).to_pylist()
     return {row: _document(fact, texts[row], bounds) for row, fact in zip(rows, facts, strict=True)}
 
 
 def _texts(folder: str, rows: list[int]) -> dict[int, str]:
-    """row -> text, after edits where the unit has any."""
+    """The text of each row, after edits where the unit has any."""
     found = take_rows(shards.join(folder, "documents.parquet"), rows, ["text"])["text"].to_pylist()
     texts: dict[int, str] = dict(zip(rows, found, strict=True))
     edits = shards.join(folder, "edits.parquet")
