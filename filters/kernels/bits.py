@@ -81,6 +81,18 @@ def equal_bytes(word: Any, byte: Any) -> Any:
 
 
 @kernel
+def next_byte(data: Any, position: int, limit: int, byte: Any) -> Any:
+    """Where `byte` (uint64) is next in data[position:limit]; limit where it is not."""
+    while position < limit:
+        size = min(8, limit - position)
+        found = trailing_zeros(equal_bytes(load_up_to_8(data, position, size), byte)) >> 3
+        if found < size:
+            return position + found
+        position += size
+    return limit
+
+
+@kernel
 def num_code_points(data: Any, start: int, end: int) -> Any:
     """Code points that start in data[start:end]: bytes that are not 10xxxxxx."""
     num = end - start
@@ -127,6 +139,13 @@ def hash_bytes(data: Any, start: int, end: int) -> Any:
 def hash_up_to_8(word: Any, num_bytes: int) -> Any:
     """hash_bytes of 0 to 8 bytes that are at hand as a zero-padded uint64."""
     return mix(_step(np.uint64(num_bytes) * _LENGTH_FACTOR, word))
+
+
+@kernel
+def hash_up_to_16(first: Any, second: Any, num_bytes: int) -> Any:
+    """hash_bytes of 0 to 16 bytes that are at hand as two zero-padded uint64."""
+    state = _step(np.uint64(num_bytes) * _LENGTH_FACTOR, first)
+    return mix(_step(state, second) if num_bytes > 8 else state)
 
 
 @kernel

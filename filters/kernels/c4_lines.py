@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from filters.kernels.bits import next_byte
 from filters.kernels.buffers import TextBuffers, text_array
 from filters.kernels.jit import kernel
 from filters.kernels.lines import Lines
@@ -40,6 +41,7 @@ _CITATION_WORDS = tuple(np.frombuffer(word, np.uint8) for word in (b"[edit]", b"
 # Words of at most 4 letters whose dot ends no sentence; any single capital letter is one too.
 _TITLES = ("mr", "mrs", "ms", "dr", "prof", "st", "vs", "jr", "sr", "gen", "rev", "fig", "no", "e.g", "i.e")
 _NO_LIMIT = 1 << 62
+_BRACKET = np.uint64(ord("["))
 
 
 @dataclass(frozen=True)
@@ -162,16 +164,15 @@ def _copy_without_citations(data: Any, span: Any, out: Any, start: int) -> Any:
     end = start
     num_citations = 0
     while position < line_end:
-        byte = data[position]
-        if byte == ord("["):
-            size = _citation_size(data, position, line_end)
-            if size > 0:
-                num_citations += 1
-                position += size
-                continue
-        out[end] = byte
-        end += 1
-        position += 1
+        bracket = next_byte(data, position, line_end, _BRACKET)
+        size = _citation_size(data, bracket, line_end) if bracket < line_end else 0
+        # A bracket that starts no citation is copied with what is before it.
+        stop = bracket if size > 0 or bracket == line_end else bracket + 1
+        for offset in range(stop - position):
+            out[end + offset] = data[position + offset]
+        end += stop - position
+        position = stop + size
+        num_citations += size > 0
     return end, num_citations
 
 
@@ -194,8 +195,12 @@ def _citation_size(data: Any, position: int, limit: int) -> Any:
 def _word_end(data: Any, position: int, limit: int, classes: Any) -> Any:
     """Where the word at position ends, and its code points."""
     num_chars = 0
-    while position < limit and not classes[code_point(data, position, limit)] & SPACE:
-        position += width(data[position])
+    while position < limit:
+        byte = data[position]
+        visible = 0x20 < byte < 0x80
+        if not visible and classes[code_point(data, position, limit)] & SPACE:
+            break
+        position += 1 if visible else width(byte)
         num_chars += 1
     return min(position, limit), num_chars
 
@@ -239,21 +244,21 @@ def _read_line(out: Any, start: int, end: int, tables: Any) -> Any:
             found |= meaning
         else:
             for row in range(len(places)):
-                if (meaning >> row) & 1 and _is_phrase(out, position - places[row, 1], (start, end), letters[row]):
+                if (meaning >> row) & 1 and _is_phrase(out, position - places[row, 1], (start, end), letters, row):
                     found |= 1 << row
     return found, num_sentences
 
 
 @kernel
-def _is_phrase(out: Any, first: int, span: Any, letters: Any) -> Any:
-    """Whether the phrase (zero-padded) lies at `first`, in any letter case of ASCII."""
+def _is_phrase(out: Any, first: int, span: Any, letters: Any, row: int) -> Any:
+    """Whether the phrase letters[row] (zero-padded) lies at `first`, in any letter case of ASCII."""
     start, end = span
     if first < start:
         return False
-    for index in range(len(letters)):
-        if letters[index] == 0:
+    for index in range(letters.shape[1]):
+        if letters[row, index] == 0:
             return True
-        if first + index >= end or _lower(out[first + index]) != letters[index]:
+        if first + index >= end or _lower(out[first + index]) != letters[row, index]:
             return False
     return True
 

@@ -11,9 +11,9 @@ from filters.kernels.bits import (
     hash_bytes,
     load_8,
     load_up_to_8,
+    next_byte,
     num_code_points,
     num_ones,
-    trailing_zeros,
 )
 from filters.kernels.buffers import TextBuffers
 from filters.kernels.jit import kernel
@@ -90,8 +90,8 @@ def _find_lines(data: Any, offsets: Any, classes: Any, numbers: Any, hashes: Any
     for document in range(len(offsets) - 1):
         start, limit = offsets[document], offsets[document + 1]
         while True:
-            end = _line_end(data, start, limit)
-            _describe(data, start, end, classes, (numbers[:, line], hashes[:, line]))
+            end = next_byte(data, start, limit, _LINE_END)
+            _describe(data, (start, end), classes, (numbers, hashes), line)
             line += 1
             if end == limit:
                 break
@@ -99,34 +99,23 @@ def _find_lines(data: Any, offsets: Any, classes: Any, numbers: Any, hashes: Any
 
 
 @kernel
-def _line_end(data: Any, position: int, limit: int) -> Any:
-    """Where the next line feed from position on is; limit where there is none."""
-    while position < limit:
-        size = min(8, limit - position)
-        found = trailing_zeros(equal_bytes(load_up_to_8(data, position, size), _LINE_END)) >> 3
-        if found < size:
-            return position + found
-        position += size
-    return limit
-
-
-@kernel
-def _describe(data: Any, start: int, end: int, classes: Any, out: Any) -> None:
-    """Fill one column of `numbers` and `hashes`."""
+def _describe(data: Any, span: Any, classes: Any, out: Any, line: int) -> None:
+    """Fill one column of `numbers` and `hashes`; slices of them would cost atomic reference counts for each line."""
+    start, end = span
     numbers, hashes = out
     content_start = skip_space(data, start, end, classes)
     content_end = skip_space_back(data, content_start, end, classes)
     num_chars = num_code_points(data, start, end)
     content_hash = hash_bytes(data, content_start, content_end)
-    numbers[0], numbers[1], numbers[2] = start, end, num_chars
-    numbers[3], numbers[4] = content_start, content_end
-    hashes[1] = content_hash
+    numbers[0, line], numbers[1, line], numbers[2, line] = start, end, num_chars
+    numbers[3, line], numbers[4, line] = content_start, content_end
+    hashes[1, line] = content_hash
     if content_start == start and content_end == end:
-        numbers[5] = num_chars
-        hashes[0] = content_hash
+        numbers[5, line] = num_chars
+        hashes[0, line] = content_hash
     else:
-        numbers[5] = num_code_points(data, content_start, content_end)
-        hashes[0] = hash_bytes(data, start, end)
+        numbers[5, line] = num_code_points(data, content_start, content_end)
+        hashes[0, line] = hash_bytes(data, start, end)
 
 
 @kernel

@@ -187,7 +187,8 @@ def _ngram_repetition(hashes: Any, num_chars: Any, offsets: Any, room: Any, char
                 break
             for candidate in range(num_candidates):
                 position = np.int64(positions[0, candidate])
-                grams[position] = mix(grams[position] * _NGRAM_FACTOR + hashes[first + position + size - 1])
+                # A polynomial of hashes that are mixed already: no further mixing is needed to tell n-grams apart.
+                grams[position] = grams[position] * _NGRAM_FACTOR + hashes[first + position + size - 1]
             _tally(num_candidates, size, room)
             row = size - 2
             chars[row, document] = (

@@ -76,9 +76,10 @@ def count_stop_words(words: Words, stop_words: Sequence[str]) -> npt.NDArray[np.
     variants = [(form, index) for index, word in enumerate(stop_words) for form in _letter_cases(word)]
     forms = find_words(text_buffers(pa.array([" ".join(form for form, _ in variants)], pa.large_string())))
     assert len(forms.hashes) == len(variants)
-    size = 1 << (4 * len(variants)).bit_length()
-    keys, indexes = np.zeros(size, np.uint64), np.full(size, -1, np.int64)
-    _fill_table(forms.hashes, np.array([index for _, index in variants], np.int64), keys, indexes)
+    # Sparse, so that the first slot of a word that is no stop word is empty almost always.
+    size = 1 << (32 * len(variants)).bit_length()
+    keys, indexes = np.zeros(size, np.uint64), np.full(size, -1, np.int8)
+    _fill_table(forms.hashes, np.array([index for _, index in variants], np.int8), keys, indexes)
     limit = int(forms.num_chars.max())
     _count_stop_words(words.hashes, words.num_chars, words.offsets, (keys, indexes, limit), counts)
     return counts

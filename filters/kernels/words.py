@@ -13,7 +13,7 @@ from filters.kernels.bits import (
     HIGH_BITS,
     LOW_BITS,
     hash_bytes,
-    hash_up_to_8,
+    hash_up_to_16,
     load_8,
     load_up_to_8,
     low_bytes,
@@ -76,12 +76,12 @@ def _find_words(data: Any, offsets: Any, classes: Any, out: Any, word_offsets: A
         limit = offsets[document + 1]
         position = skip_space(data, offsets[document], limit, classes)
         while position < limit:
-            size, first_8 = _short_word(data, position, limit)
+            size, first_8, next_8 = _short_word(data, position, limit)
             starts[word] = position
             if size > 0:
-                hashes[word] = hash_up_to_8(first_8, size)
+                hashes[word] = hash_up_to_16(first_8, next_8, size)
                 num_chars[word] = size
-                has_letter[word] = _has_ascii_letter(first_8)
+                has_letter[word] = _has_ascii_letter(first_8) or _has_ascii_letter(next_8)
                 position += size
             else:
                 end, chars, letter = _scan_word(data, position, limit, classes)
@@ -97,21 +97,30 @@ def _find_words(data: Any, offsets: Any, classes: Any, out: Any, word_offsets: A
 
 @kernel
 def _short_word(data: Any, position: int, limit: int) -> Any:
-    """Size and bytes (uint64, zero-padded) of a word of 1 to 7 ASCII bytes before ASCII white space; else size 0.
+    """Size and bytes (two uint64, zero-padded) of a word of 1 to 15 ASCII bytes before ASCII white space; else size 0.
 
-    Most words are of this kind: one load gives end, hash and letters, and branches that are easily foretold.
+    Most words are of this kind: two loads give end, hash and letters, and branches that are easily foretold.
     """
-    if position + 8 > len(data):
-        return 0, np.uint64(0)
-    word = load_8(data, position)
-    size = trailing_zeros(_not_visible(word)) >> 3
-    if size == 8 or position + size >= limit:
-        return 0, word
-    shift = np.uint64(8 * size)
-    stop = (word >> shift) & _BYTE
-    if stop > _LAST_ASCII_SPACE or (_ASCII_SPACES >> stop) & np.uint64(1) == np.uint64(0):
-        return 0, word
-    return size, word & ((np.uint64(1) << shift) - np.uint64(1))
+    none = np.uint64(0)
+    if position + 16 > min(limit, len(data)):
+        return 0, none, none
+    first = load_8(data, position)
+    size = trailing_zeros(_not_visible(first)) >> 3
+    if size < 8:
+        kept = first & low_bytes(size)
+        return (size if _is_ascii_space(first >> np.uint64(8 * size)) else 0), kept, none
+    second = load_8(data, position + 8)
+    size = trailing_zeros(_not_visible(second)) >> 3
+    if size == 8 or not _is_ascii_space(second >> np.uint64(8 * size)):
+        return 0, none, none
+    return 8 + size, first, second & low_bytes(size)
+
+
+@kernel
+def _is_ascii_space(word: Any) -> Any:
+    """Whether the lowest byte is ASCII white space."""
+    byte = word & _BYTE
+    return byte <= _LAST_ASCII_SPACE and (_ASCII_SPACES >> byte) & np.uint64(1) != np.uint64(0)
 
 
 @kernel
