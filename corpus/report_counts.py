@@ -14,7 +14,7 @@ MAX_ERRORS = 20_000
 MAX_ERROR_CHARS = 200
 TOP = 25
 COMPONENT_SIZES = (2, 3, 4, 5, 10, 20, 50, 100, 1000)  # lower ends of the buckets
-FINE_BINS, SHOWN_BINS = 1024, 48
+FINE_BINS, SHOWN_BINS = 1008, 48  # a multiple, so that a whole axis keeps its ends
 TAIL_RATIO = 0.0005  # of the values at either end go into the end bins, so that one outlier does not flatten the rest
 LOG_FROM = 200.0  # measures of at least 0 that reach this far are binned by log(1 + x)
 

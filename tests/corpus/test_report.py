@@ -1,0 +1,294 @@
+"""The report says what was read, kept and dropped, is the same for the same corpus, and cannot be broken by a text."""
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import pytest
+
+from corpus.audit import audit
+from corpus.recipe import Audit
+from corpus.report import audit_tables, build_report, render
+from manifests import shards
+from manifests.ledger import ledger_files
+from tests.corpus.synthetic import BOUNDS, RULES, row, write_corpus, write_unit
+
+PWNED = "document.documentElement.dataset.pwned='yes'"
+HOSTILE = f'</script><script>{PWNED}</script><img src=x onerror="{PWNED}">{{{{7*7}}}} \u2028\u2029 <!-- $x$ </pre>'
+WORDS, SCORE = "gopher_quality.num_words", "language.score"
+
+
+def facts_of(out, seconds=1.0):
+    ledger = [shards.join(str(out), name) for name in ledger_files(str(out))]
+    return {
+        "name": "demo",
+        "recipe": {"name": "demo"},
+        "counts": {},
+        "audit": audit(ledger, Audit(), RULES),
+        "tokens": {"num_tokens": 1234567, "num_train_rows": 1200, "efficiency": 0.99, "vocab_size": 8000},
+        "sources": [
+            {"name": "crawl", "format": "warc", "licence": "unknown", "num_units": 1, "num_records": 9, "bytes": 10**6}
+        ],
+        "versions": {"polars": "2.1.0"},
+        "stages": [{"name": "score", "seconds": seconds}],
+    }
+
+
+def report_of(out, **values):
+    return build_report(str(out), facts_of(out, **values), BOUNDS)
+
+
+@pytest.fixture
+def nine(tmp_path):
+    """Nine records in two units: 4 kept, 3 dropped, 1 duplicate, 1 failed."""
+    en, de = {"language.label": "en"}, {"language.label": "de"}
+    first = [
+        row(0, url="https://www.a.co.uk/1", num_tokens=20, component_size=2, **en, **{WORDS: 60.0, SCORE: 0.9}),
+        row(1, url="https://b.a.co.uk/2", num_tokens=10, **en, **{WORDS: 80.0, SCORE: 0.8}),
+        row(2, url="https://c.org/", fate="dropped", reason="language.low_score", **de, **{WORDS: 70.0, SCORE: 0.25}),
+        row(3, fate="dropped", reason="gopher_quality.too_few_words", **en, **{WORDS: 3.0, SCORE: 0.9}),
+        row(4, fate="failed", stage="read", reason="read.failed", error="no HTTP header", num_bytes=0),
+    ]
+    second = [
+        row(5, num_tokens=1, **en),
+        row(6, fate="dropped", reason="gopher_quality.too_few_words", **en, **{WORDS: 49.0}),
+        row(7, fate="duplicate", reason="dedup.near", duplicate_of="f" * 32, jaccard=0.75, component_size=2, **en),
+        row(8, num_tokens=1, url="https://c.org/8", **en),
+    ]
+    write_unit(tmp_path, "u1", first, [f"text {i}" for i in range(4)] + [""], {3: "edited text 3"})
+    write_unit(tmp_path, "u2", second, ["x" * 600, *(f"text {i}" for i in range(6, 9))], {})
+    return tmp_path
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """A corpus in which every string that comes from documents attacks the page."""
+    values = {"language.label": HOSTILE, SCORE: 0.1, WORDS: 60.0}
+    rows = [
+        row(0, fate="dropped", reason="language.low_score", url=f"https://{HOSTILE}/", **values),
+        row(1, fate="dropped", reason="language.low_score", url=f"javascript:{PWNED}", **values),
+        row(2, fate="failed", stage="read", reason="read.failed", error=HOSTILE, num_bytes=0),
+        row(3, url="https://<b>bold</b>.example/", **values),
+    ]
+    write_unit(tmp_path, "u1", rows, [HOSTILE] * 4, {})
+    return tmp_path
+
+
+def test_the_funnel_leads_from_records_to_kept_documents(nine):
+    steps = [(step["label"], step["num_left"], step["num_lost"]) for step in report_of(nine)["funnel"]]
+    assert [step for step in steps if step[2] or "after" not in step[0]] == [
+        ("records read", 9, 0),
+        ("documents with text", 8, 1),
+        ("after language", 7, 1),
+        ("after gopher_quality", 5, 2),
+        ("after dedup", 4, 1),
+    ]
+
+
+def test_totals_add_up_to_the_records(nine):
+    totals = report_of(nine)["totals"]
+    expected = {"num_records": 9, "num_kept": 4, "num_dropped": 3, "num_duplicate": 1, "num_failed": 1}
+    assert totals == {**expected, "kept_bytes": 400, "kept_tokens": 32}
+
+
+def test_drops_are_counted_by_reason_in_run_order(nine):
+    rows = [(drop["stage"], drop["reason"], drop["num_documents"]) for drop in report_of(nine)["drops"]]
+    assert rows == [
+        ("read", "read.failed", 1),
+        ("language", "language.low_score", 1),
+        ("gopher_quality", "gopher_quality.too_few_words", 2),
+        ("dedup", "dedup.near", 1),
+    ]
+
+
+def test_languages_domains_errors_and_components_are_counted(nine):
+    report = report_of(nine)
+    assert report["languages"] == [
+        {"language": "en", "num_kept": 4, "num_lost": 3},
+        {"language": "de", "num_kept": 0, "num_lost": 1},
+    ]
+    assert report["domains"] == {
+        "kept": [
+            {"domain": "a.co.uk", "num_kept": 2, "num_lost": 0},
+            {"domain": "c.org", "num_kept": 1, "num_lost": 1},
+        ],
+        "lost": [{"domain": "c.org", "num_kept": 1, "num_lost": 1}],
+    }
+    assert report["errors"] == [{"error": "no HTTP header", "num_records": 1}]
+    assert report["components"] == [{"size": "2", "num_components": 1, "num_documents": 2}]
+
+
+def test_histograms_tell_kept_from_dropped_by_this_measure_and_by_others(nine):
+    report = report_of(nine)
+    by_column = {item["column"]: item for item in report["histograms"]}
+    assert set(by_column) == {"num_bytes", WORDS, SCORE}  # measures without any value have no histogram
+    words = by_column[WORDS]
+    assert [sum(words[key]) for key in ("kept", "dropped_here", "dropped_elsewhere")] == [2, 2, 1]
+    assert words["scale"] == "log"  # because a bound lies at 100,000
+    assert words["edges"][0] <= 3.0
+    assert [bound["limit"] for bound in words["bounds"]] == [50.0, 1e5]
+    score = by_column[SCORE]
+    assert (score["scale"], score["edges"][0], score["edges"][-1]) == ("linear", 0.25, 0.9)
+    assert (score["dropped_here"][0], score["kept"][-1], sum(score["kept"])) == (1, 1, 2)
+
+
+def test_whole_numbers_with_a_small_range_have_a_bin_each(tmp_path):
+    rows = [row(i, **{WORDS: float(i % 5)}) for i in range(10)]
+    write_unit(tmp_path, "u1", rows, [""] * 10, {})
+    bounds = [{"column": WORDS, "side": "max", "limit": 6.0, "reason": "gopher_quality.too_many_words"}]
+    report = build_report(str(tmp_path), facts_of(tmp_path), bounds)
+    words = next(item for item in report["histograms"] if item["column"] == WORDS)
+    assert words["edges"] == [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    assert words["kept"] == [2, 2, 2, 2, 2, 0, 0]
+
+
+def test_one_outlier_does_not_flatten_a_histogram_and_is_still_counted(tmp_path):
+    rows = [row(i, **{SCORE: i / 5000}) for i in range(5000)] + [row(5000, **{SCORE: 150.0})]
+    write_unit(tmp_path, "u1", rows, [""] * 5001, {})
+    score = next(item for item in report_of(tmp_path)["histograms"] if item["column"] == SCORE)
+    assert score["edges"][-1] < 2.0
+    assert sum(score["kept"]) == 5001
+
+
+def test_samples_show_the_edited_text_and_the_score_that_failed(nine):
+    samples = {group["reason"]: group["documents"] for group in report_of(nine)["samples"]}
+    assert list(samples) == ["dedup.near", "gopher_quality.too_few_words", "language.low_score", "kept"]
+    few = {document["text"]: document["checks"] for document in samples["gopher_quality.too_few_words"]}
+    assert few == {
+        "edited text 3": [{"column": WORDS, "value": 3.0, "side": "min", "limit": 50.0}],
+        "text 6": [{"column": WORDS, "value": 49.0, "side": "min", "limit": 50.0}],
+    }
+    (duplicate,) = samples["dedup.near"]
+    assert (duplicate["duplicate_of"], duplicate["jaccard"], duplicate["text"]) == ("f" * 32, 0.75, "text 7")
+    assert [(len(kept["text"]), kept["cut"]) for kept in samples["kept"] if kept["cut"]] == [(500, True)]
+
+
+def test_samples_are_the_smallest_document_ids_whatever_the_order(tmp_path):
+    rows = [row(i) for i in range(40)]
+    texts = [found["doc_id"] for found in rows]
+    write_unit(tmp_path / "one", "u1", rows, texts, {})
+    write_unit(tmp_path / "two", "u1", rows[:10][::-1], texts[:10][::-1], {})
+    write_unit(tmp_path / "two", "u2", rows[10:], texts[10:], {})
+    found = [report_of(tmp_path / name)["samples"] for name in ("one", "two")]
+    assert found[0] == found[1]
+    assert [kept["text"] for kept in found[0][0]["documents"]] == sorted(texts, key=lambda text: text[16:])[:5]
+
+
+def test_two_reports_of_one_corpus_differ_only_in_their_times(tmp_path):
+    write_corpus(tmp_path, 400)
+    first, second = report_of(tmp_path, seconds=1.0), report_of(tmp_path, seconds=2.0)
+    assert first.pop("run") != second.pop("run")
+    assert json.dumps(first) == json.dumps(second)
+
+
+def test_a_page_made_from_report_json_is_the_same_page(nine):
+    report = report_of(nine)
+    assert render(json.loads(json.dumps(report, sort_keys=True))) == render(report)
+
+
+def test_a_corpus_without_any_record_still_has_a_page(tmp_path):
+    write_unit(tmp_path, "u1", [], [], {})
+    report = report_of(tmp_path)
+    assert (report["totals"]["num_records"], report["samples"], report["histograms"]) == (0, [], [])
+    assert "Nothing was dropped." in render(report)
+
+
+def test_audit_cells_are_marked_where_the_interval_leaves_out_all_documents():
+    def line(name, value, num_dropped, low, high):
+        ratio = {
+            "num_reached": 100,
+            "num_dropped": num_dropped,
+            "drop_ratio": num_dropped / 100,
+            "low": low,
+            "high": high,
+        }
+        return [{"slice": name, "value": value, "rule": rule, **ratio} for rule in ("*", "r")]
+
+    rows = [
+        *line("all", "all", 20, 0.1, 0.3),
+        *line("language", "a", 50, 0.4, 0.6),
+        *line("language", "b", 5, 0.0, 0.1),
+    ]
+    rows += line("language", "c", 25, 0.15, 0.35)
+    (table,) = audit_tables({"rules": ["r", "idle"], "rows": rows})
+    assert table["rules"] == ["*", "r"]
+    assert [(found["value"], found["cells"][0]["mark"]) for found in table["rows"]] == [
+        ("a", "more"),
+        ("b", "less"),
+        ("c", ""),
+    ]
+
+
+class Page(HTMLParser):
+    """Tags with their attributes, and the text of scripts."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.scripts = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if self.tags and self.tags[-1][0] == "script" and len(self.scripts) < self.num("script"):
+            self.scripts.append(data)
+
+    def num(self, name):
+        return sum(tag == name for tag, _ in self.tags)
+
+
+def test_hostile_texts_add_no_tag_and_no_script_to_the_page(hostile):
+    text = render(report_of(hostile))
+    page = Page(text)
+    assert page.num("script") == 3  # the figures, plotly, ours
+    assert page.num("img") == page.num("b") - 8 == 0  # eight headline cards
+    assert not [attrs for _, attrs in page.tags if any(name.startswith("on") for name in attrs)]
+    links = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
+    assert links
+    assert all(re.fullmatch(r"#[a-z]+", link) for link in links)
+    assert "{{7*7}}" in text
+    assert PWNED not in text  # its quotes are escaped everywhere
+    figures = json.loads(page.scripts[0])
+    assert figures["languages"]["layout"]["yaxis"]["ticktext"][0].startswith("&lt;/script&gt;&lt;script&gt;")
+
+
+def test_the_page_loads_nothing_and_runs_only_its_own_scripts(nine):
+    text = render(report_of(nine))
+    page = Page(text)
+    policy = next(attrs["content"] for _, attrs in page.tags if attrs.get("http-equiv") == "Content-Security-Policy")
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-inline" not in policy.split(";")[1]
+    assert "unsafe-eval" not in policy
+    assert not [attrs for _, attrs in page.tags if "src" in attrs]
+    assert not [tag for tag, _ in page.tags if tag in ("link", "iframe", "object", "embed", "base")]
+    assert len(text.encode()) < 6_000_000
+
+
+@pytest.fixture
+def browser():
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        pytest.skip("no chromium, chromium-browser or google-chrome is installed, so the page is not drawn")
+    return found
+
+
+@pytest.mark.slow
+def test_a_browser_draws_every_chart_without_an_error_and_no_text_runs(browser, hostile, tmp_path):
+    write_corpus(hostile, 300)
+    report = report_of(hostile)
+    path = tmp_path / "report.html"
+    path.write_text(render(report), encoding="utf-8")
+    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    quiet += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--enable-logging=stderr"]
+    command = [browser, *quiet, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", path.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert 'data-drawn="yes"' in done.stdout
+    assert "data-pwned" not in done.stdout.split("<body", 1)[0]
+    num_drawn = len(re.findall(r'id="figure-[a-z0-9-]+" class="figure js-plotly-plot"', done.stdout))
+    assert num_drawn == 5 + len(report["histograms"])  # funnel, languages, components, retention, toxicity
+    assert len(re.findall(r'<svg class="main-svg"', done.stdout)) >= num_drawn
+    # Errors of scripts and whatever the policy refused to load are written to the console.
+    assert "CONSOLE" not in done.stderr
