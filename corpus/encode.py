@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.tokenizers import Tokenizer
+from filters.kernels.pack import copy_pieces
 from manifests import shards
 from manifests.digest import hash_fraction
 from manifests.errors import IntegrityError
@@ -59,7 +60,7 @@ class EncodeWriter:
         encoded = self._encode(table, doc_ids)
         num_tokens: npt.NDArray[np.int64] = encoded["num_tokens"].to_numpy()
         if len(doc_ids):
-            self._spill.write_batch(encoded.take(pa.array(order)).combine_chunks().to_batches()[0])
+            self._spill.write_batch(take_documents(encoded, order).to_batches()[0])
             counts = np.bincount(buckets, minlength=self._num_buckets)
             self._bounds.append(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
         return num_tokens
@@ -73,11 +74,10 @@ class EncodeWriter:
             TableWriter(self._uri, self._schema, path="tokens.parquet", cut_each_write=True) as writer,
         ):
             spilled = pa.ipc.open_file(source)
+            batches = [(spilled.get_batch(number), bounds) for number, bounds in enumerate(self._bounds)]
             for bucket in range(self._num_buckets):
-                parts = [
-                    spilled.get_batch(number).slice(bounds[bucket], bounds[bucket + 1] - bounds[bucket])
-                    for number, bounds in enumerate(self._bounds)
-                ]
+                cuts = [(batch, bounds[bucket], bounds[bucket + 1]) for batch, bounds in batches]
+                parts = [batch.slice(start, stop - start) for batch, start, stop in cuts if start < stop]
                 writer.write(pa.Table.from_batches(parts, self._schema))
         self._file.close()
         assert writer.entry is not None
@@ -115,9 +115,26 @@ def gather_bucket(out: str, unit_ids: list[str], bucket: int, seed: int, token_t
     schema = tokens_schema(pa.type_for_alias(token_type))
     table = pa.concat_tables([schema.empty_table(), *_read_bucket(out, unit_ids, bucket, schema)])
     keys = [(hash_fraction(doc_id, "shuffle", seed), doc_id) for doc_id in table["doc_id"].to_pylist()]
-    order = sorted(range(len(keys)), key=keys.__getitem__)
+    order = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
     path = f"tokens/part-{bucket:05d}.parquet"
-    return shards.write_table(shards.join(out, path), table.take(pa.array(order, pa.int64())), path)
+    return shards.write_table(shards.join(out, path), take_documents(table, order), path)
+
+
+def take_documents(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:
+    """The given rows of a table of tokens_schema, in this order, in one chunk.
+
+    What Table.take does; the lists are copied by a kernel, since Arrow's take of lists is ten times slower.
+    """
+    lists = table["tokens"].combine_chunks()
+    offsets, values = lists.offsets.to_numpy(), lists.values.to_numpy()
+    lengths = np.diff(offsets)[rows]
+    places = np.zeros(len(rows) + 1, np.int64)
+    np.cumsum(lengths, out=places[1:])
+    tokens = np.empty(places[-1], values.dtype)
+    copy_pieces(values, offsets[rows], lengths, places[:-1], tokens)
+    taken = table.drop_columns("tokens").take(pa.array(rows)).combine_chunks()
+    column = pa.LargeListArray.from_arrays(pa.array(places), pa.array(tokens), type=lists.type)
+    return taken.add_column(1, table.schema.field("tokens"), column).select(table.column_names)
 
 
 def _read_bucket(out: str, unit_ids: list[str], bucket: int, schema: pa.Schema) -> Iterator[pa.Table]:

@@ -39,7 +39,7 @@ class PackedFile:
 class Pieces:
     """Pieces of documents, ordered by row and, within a row, by document. All arrays int64 (num_pieces,).
 
-    document: row of the bucket's table; start: position in the document of the first token; length: tokens, with the
+    document: number in the split; start: position in the document of the first token; length: tokens, with the
     end-of-text token where the document ends; row and place: where the piece lies.
     """
 
@@ -83,10 +83,10 @@ def pack_bucket(out: str, bucket: int, settings: Settings) -> list[PackedFile]:
     written = []
     splits: tuple[Split, Split] = ("train", "validation")
     for split in splits:
-        documents = table.filter(pc.equal(table["split"], split)).combine_chunks()
-        if documents.num_rows:
+        rows = np.flatnonzero(pc.equal(table["split"], split).to_numpy())
+        if len(rows):
             path = f"packed/{settings.length}/{split}-{bucket:05d}.parquet"
-            written.append(_write(out, path, split, documents, settings))
+            written.append(_write(out, path, split, _Assembler(table, rows, settings)))
     return written
 
 
@@ -100,13 +100,12 @@ def _check(table: pa.Table, sources: list[str], uri: str) -> None:
             )
 
 
-def _write(out: str, path: str, split: Split, documents: pa.Table, settings: Settings) -> PackedFile:
-    assembler = _Assembler(documents, settings)
+def _write(out: str, path: str, split: Split, assembler: "_Assembler") -> PackedFile:
     with TableWriter(shards.join(out, path), assembler.schema, path=path) as writer:
         for table in assembler.tables():
             writer.write(table)
     assert writer.entry is not None
-    return PackedFile(writer.entry, split, documents.num_rows, int(assembler.pieces.length.sum()))
+    return PackedFile(writer.entry, split, len(assembler.num_tokens), int(assembler.pieces.length.sum()))
 
 
 def place_pieces(num_tokens: Ints, doc_ids: list[str], capacity: int) -> Pieces:
@@ -140,18 +139,19 @@ def place_pieces(num_tokens: Ints, doc_ids: list[str], capacity: int) -> Pieces:
 class _Assembler:
     """Turns placed pieces of one split into tables of packed rows."""
 
-    def __init__(self, documents: pa.Table, settings: Settings) -> None:
+    def __init__(self, table: pa.Table, rows: Ints, settings: Settings) -> None:
         self.settings = settings
-        self.doc_ids = documents["doc_id"]
-        lists = documents["tokens"].combine_chunks()
-        lists = lists.chunk(0) if isinstance(lists, pa.ChunkedArray) else lists
-        self.offsets: Ints = lists.offsets.to_numpy()
+        lists = table["tokens"].combine_chunks()
+        offsets: Ints = lists.offsets.to_numpy()
         self.tokens = lists.values.to_numpy()
         self.schema = packed_schema(lists.values.type, settings.length)
+        documents = table.select(["doc_id", "num_bytes", "source"]).take(pa.array(rows)).combine_chunks()
+        self.doc_ids = documents["doc_id"]
         self.num_bytes: Ints = documents["num_bytes"].to_numpy()
         number = {source: index for index, source in enumerate(settings.sources)}
         self.sources = np.array([number[source] for source in documents["source"].to_pylist()], np.int16)
-        self.num_tokens = np.diff(self.offsets)
+        self.first_token = offsets[rows]
+        self.num_tokens = np.diff(offsets)[rows]
         self.pieces = place_pieces(self.num_tokens, self.doc_ids.to_pylist(), settings.length + 1)
 
     def tables(self) -> Iterator[pa.Table]:
@@ -164,7 +164,7 @@ class _Assembler:
     def _table(self, pieces: Pieces, first: int, last: int) -> pa.Table:
         capacity = self.settings.length + 1
         rows = np.full((last - first) * capacity, self.settings.end_of_text_id, self.tokens.dtype)
-        begin = self.offsets[pieces.document] + pieces.start
+        begin = self.first_token[pieces.document] + pieces.start
         # The end-of-text token of a document is not in `tokens`: there it is the filling of `rows`.
         stored = np.minimum(pieces.length, self.num_tokens[pieces.document] - pieces.start)
         copy_pieces(self.tokens, begin, stored, (pieces.row - first) * capacity + pieces.place, rows)

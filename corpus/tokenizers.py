@@ -44,6 +44,9 @@ PROBES = (
 # memory of a worker has a bound.
 RELOAD_TOKENS = 1 << 27
 
+# The engines make tables over all ids; a damaged file with one absurd id must not take the memory of the machine.
+MAX_VOCAB_SIZE = 1 << 24
+
 Tokens = npt.NDArray[np.uint16] | npt.NDArray[np.uint32]
 
 
@@ -216,8 +219,8 @@ def _load_json(data: bytes, path: str) -> Tokenizer:
         vocab_size = 1 + max([*library.get_vocab(with_added_tokens=True).values(), *special.values()], default=-1)
     except Exception as error:  # the library raises no narrower class
         raise ModelError(f"{path}: is not a tokenizer.json that can be used: {error}.") from error
-    if vocab_size == 0:
-        raise ModelError(f"{path}: the tokenizer has no tokens. Train it again.")
+    if not 0 < vocab_size <= MAX_VOCAB_SIZE:
+        raise ModelError(f"{path}: the tokenizer has {vocab_size} ids; from 1 to {MAX_VOCAB_SIZE} can be used.")
     library.encode_special_tokens = True
     library.no_truncation()
     library.no_padding()
@@ -237,6 +240,12 @@ def _parse_json(data: bytes, path: str) -> dict[str, Any]:
         ) from error
     if not isinstance(config, dict) or not isinstance(config.get("model"), dict):
         raise ModelError(f"{path}: is JSON, but has no `model`: not a tokenizer.json of the tokenizers library.")
+    added = config.get("added_tokens") or []
+    if not isinstance(added, list) or not all(
+        isinstance(token, dict) and isinstance(token.get("content"), str) and isinstance(token.get("id"), int)
+        for token in added
+    ):
+        raise ModelError(f"{path}: `added_tokens` is not a list of tokens with `content` and `id`.")
     if config["model"].get("dropout"):
         raise ModelError(f"{path}: has BPE dropout, which gives other tokens on each run. Set `dropout` to null in it.")
     return config

@@ -1,8 +1,9 @@
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpus.encode import EncodeWriter, gather_bucket, num_buckets
+from corpus.encode import EncodeWriter, gather_bucket, num_buckets, take_documents
 from corpus.tokenizers import load_tokenizer
 from manifests.digest import hash_fraction
 from manifests.errors import IntegrityError
@@ -119,3 +120,16 @@ def test_a_unit_written_for_fewer_buckets_is_named(tmp_path):
     write_unit(tmp_path, "u", documents("a"), buckets=2)
     with pytest.raises(IntegrityError, match=r"u/tokens\.parquet: has 2 buckets, bucket 2 is asked for"):
         gather_bucket(str(tmp_path), ["u"], 2, SEED, "uint16")
+
+
+@pytest.mark.parametrize("rows", [[], [2], [3, 0, 0, 1]])
+def test_taking_documents_is_the_take_of_arrow(tmp_path, rows):
+    write_unit(tmp_path, "u", documents(*"abcdef"), buckets=1)
+    table = unit_file(tmp_path, "u").read()
+    taken = take_documents(table, np.array(rows, np.int64))
+    assert taken.equals(table.take(pa.array(rows, pa.int64())))
+    assert take_documents(table.slice(1, 5), np.array(rows, np.int64)).equals(
+        table.slice(1, 5).take(pa.array(rows, pa.int64()))
+    )
+    chunks = pa.concat_tables([table.slice(0, 2), table.slice(2)])
+    assert take_documents(chunks, np.array(rows, np.int64)).equals(taken)
