@@ -25,9 +25,10 @@ def compare(truth_path: str, ledger: pa.Table) -> list[tuple[str, int, int]]:
     """(what was planted, how often, how often the build found it), in a fixed order; things not planted are left out.
 
     truth_path: the sample's truth.jsonl. ledger: the build's ledger with its score columns (manifests.schemas.LEDGER).
-    Found means: plain pages kept, copies a duplicate (or their original), twins and the like not merged, pages of low
-    quality dropped, abuse dropped by `toxicity`, blocked hosts by `url`, broken records failed, languages named rightly,
-    personal data counted by `pii`. Raises InputError if truth.jsonl is missing.
+    Found means: plain pages kept (or merged with another), copies a duplicate (or their original), twins not merged,
+    pages of low quality dropped, abuse dropped by `toxicity`, blocked hosts by `url`, broken records failed, languages
+    named rightly, personal data counted by `pii`. Pages in a language that the recipe does not keep are judged by
+    their language alone. Raises InputError if truth.jsonl is missing.
     """
     try:
         lines = Path(truth_path).read_text("utf-8").split("\n")
@@ -76,8 +77,14 @@ def _fate_counts(truth: list[Row], rows: Mapping[str, Row]) -> list[tuple[str, i
     result = []
     for kind, check in checks.items():
         for label, planted in _split_by_jaccard(kind, [row for row in truth if row["kind"] == kind]):
-            result.append((label, len(planted), sum(check(row, rows) for row in planted)))
+            judged = [row for row in planted if kind == "legacy_encoding" or not _is_unwanted(row, rows)]
+            result.append((label, len(judged), sum(check(row, rows) for row in judged)))
     return result
+
+
+def _is_unwanted(planted: Row, rows: Mapping[str, Row]) -> bool:
+    """Dropped because the recipe does not keep the language that the page is in."""
+    return _reason(planted, rows) == "language.unwanted" and _is_right_language(planted, rows)
 
 
 def _split_by_jaccard(kind: str, planted: list[Row]) -> list[tuple[str, list[Row]]]:
@@ -115,7 +122,7 @@ def _is_own_document(planted: Row, rows: Mapping[str, Row]) -> bool:
 
 def _is_right_language(planted: Row, rows: Mapping[str, Row]) -> bool:
     row = rows.get(planted["url"])
-    return bool(row) and row is not None and row.get("language.label") == planted["language"]
+    return row is not None and row.get("language.label") == planted["language"]
 
 
 def _broken_counts(truth: list[Row], ledger: pa.Table) -> tuple[int, int]:
@@ -142,5 +149,5 @@ def _personal_counts(truth: list[Row], rows: Mapping[str, Row]) -> list[tuple[st
     for kind in _PERSONAL:
         planted = [row["counts"][kind] for row in pages]
         found = [int(rows.get(row["url"], {}).get(f"pii.num_{kind}") or 0) for row in pages]
-        result.append((f"pii {kind}", sum(planted), sum(map(min, planted, found, strict=True))))
+        result.append((f"pii {kind}", sum(planted), sum(min(pair) for pair in zip(planted, found, strict=True))))
     return result

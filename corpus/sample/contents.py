@@ -15,7 +15,7 @@ lorem ipsum dolor sit amet consectetur adipiscing elit sed do eiusmod tempor inc
 enim ad minim veniam quis nostrud exercitation ullamco laboris nisi aliquip ex ea commodo consequat duis aute irure in
 reprehenderit voluptate velit esse cillum fugiat nulla pariatur excepteur sint occaecat cupidatat non proident culpa qui
 officia deserunt mollit anim id est laborum
-""".split()
+"""
 
 
 def article_content(article: Article) -> Content:
@@ -86,7 +86,7 @@ def toxic_content(rng: Random) -> Content:
     sentences = abuse + plain
     rng.shuffle(sentences)
     lines = [" ".join(sentences[start : start + 4]) for start in range(0, len(sentences), 4)]
-    return Content("en", writer.fill("what {first} {last} wrote").capitalize(), lines)
+    return Content("en", writer.fill("What {first} {last} wrote"), lines)
 
 
 def spam_content(rng: Random) -> Content:
@@ -119,7 +119,9 @@ def short_content(rng: Random, language: str) -> Content:
 def navigation_content(rng: Random) -> Content:
     """Nothing but headlines that link elsewhere."""
     titles = [write_article("en", rng, 1).title for _ in range(rng.randint(15, 30))]
-    items = "".join(f'<li><a href="/{number}.html">{html.escape(title)}</a></li>' for number, title in enumerate(titles))
+    items = "".join(
+        f'<li><a href="/{number}.html">{html.escape(title)}</a></li>' for number, title in enumerate(titles)
+    )
     return Content("en", "Archive", titles, [f'<ul class="archive">{items}</ul>'])
 
 
@@ -129,7 +131,9 @@ def list_content(rng: Random) -> Content:
     topic = grammar.topics[rng.choice(sorted(grammar.topics))]
     writer = Writer(grammar, topic, rng)
     names = sorted(name for name in topic if name not in ("subjects", "predicates", "facts"))
-    lines = [f"• {writer.fill(writer.draw(rng.choice(names)))} ({rng.randint(1, 99)})" for _ in range(rng.randint(30, 60))]
+    lines = [
+        f"• {writer.fill(writer.draw(rng.choice(names)))} ({rng.randint(1, 99)})" for _ in range(rng.randint(30, 60))
+    ]
     items = "".join(f"<li>{html.escape(line)}</li>" for line in lines)
     return Content("en", "Price list and stock", lines, [f'<ul class="stock">{items}</ul>'])
 
@@ -138,7 +142,7 @@ def lorem_content(rng: Random) -> Content:
     """The dummy text of printers."""
     lines = ["Lorem ipsum dolor sit amet."]
     for _ in range(rng.randint(5, 9)):
-        words = [rng.choice(_LOREM) for _ in range(rng.randint(25, 60))]
+        words = [rng.choice(_LOREM.split()) for _ in range(rng.randint(25, 60))]
         lines.append(" ".join(words).capitalize() + ".")
     return Content("en", "Lorem ipsum", lines)
 
@@ -149,7 +153,12 @@ def code_content(rng: Random) -> Content:
     code = []
     for number, name in enumerate(names):
         code += [f"function {name}Count(items) {{", f"  let total = {number};", "  for (const item of items) {"]
-        code += [f"    if (item.{name} > {rng.randint(1, 99)}) {{ total += item.{name}; }}", "  }", "  return total;", "}"]
+        code += [
+            f"    if (item.{name} > {rng.randint(1, 99)}) {{ total += item.{name}; }}",
+            "  }",
+            "  return total;",
+            "}",
+        ]
     intro = write_article("en", rng, 1).lines[0]
     blocks = [f"<p>{html.escape(intro)}</p>", f"<pre><code>{html.escape(chr(10).join(code))}</code></pre>"]
     return Content("en", f"Counting a {names[0]}", [intro, *code], blocks)

@@ -29,7 +29,7 @@ Lists = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class Grammar:
-    """The word lists of one language: `common` for all topics, `topics` by name, `ui` for the words around an article."""
+    """The word lists of one language: `common` for all topics, `topics` by name, `ui` for what stands around."""
 
     language: str
     shapes: Sequence[str]

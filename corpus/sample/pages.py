@@ -212,15 +212,13 @@ class Maker:
     def _copy_pair(self, kind: str, article: Article, copy: Article, rng: Random, ratio: float) -> Iterator[Page]:
         site = self._site(rng, article.language)
         original = self._page("original", contents.article_content(article), site, topic=article.topic)
-        facts = {
+        facts: dict[str, Any] = {
             "of": original.url,
             "changed_ratio": round(ratio, 4),
             "jaccard": round(contents.shingle_jaccard(article.text, copy.text), 4),
         }
         yield original
-        yield self._page(
-            kind, contents.article_content(copy), self._site(rng, article.language, unlike=site), **facts
-        )
+        yield self._page(kind, contents.article_content(copy), self._site(rng, article.language, unlike=site), **facts)
 
     def _template_twin_pages(self, number: int) -> Iterator[Page]:
         """Pairs on one site: short articles of their own above the same long notice."""
@@ -271,10 +269,11 @@ class Maker:
             article, site = self._article(rng, "en"), self._site(rng, "en")
             counts = {kind: rng.randint(0, 2) for kind in PERSONAL_KINDS}
             counts[PERSONAL_KINDS[index % len(PERSONAL_KINDS)]] += 1
-            values = [(kind, personal_value(kind, rng, site.host)) for kind, many in counts.items() for _ in range(many)]
-            sentences = [personal_sentence(kind, value) for kind, value in values]
+            numbered = [(kind, number) for kind, many in counts.items() for number in range(many)]
+            values = [personal_value(kind, rng, site.host) for kind, _ in numbered]
+            sentences = [personal_sentence(*each, value) for each, value in zip(numbered, values, strict=True)]
             content = contents.article_content(contents.with_sentences(article, sentences, rng))
-            yield self._page("pii", content, site, counts=counts, values=[value for _, value in values])
+            yield self._page("pii", content, site, counts=counts, values=values)
 
     def _mojibake_pages(self, number: int) -> Iterator[Page]:
         for index in range(number):

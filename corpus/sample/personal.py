@@ -1,9 +1,10 @@
 """Invented personal data with valid check digits, from ranges that belong to nobody.
 
-IBANs use bank codes that no bank has (Germany: first digit 9; Great Britain: TEST). Cards lie in the number ranges that payment
-processors publish for tests. Phone numbers lie in the ranges that regulators keep for film and television (Ofcom,
-NANPA 555-01xx, Bundesnetzagentur). Addresses lie in two blocks that IANA lists as globally reachable and that serve DNS
-sinks only (192.31.196.0/24 and 192.175.48.0/24, RFC 7534 and 7535); e-mail stands under reserved domains.
+IBANs use bank codes that no bank has (Germany: first digit 9; Great Britain: TEST). Cards lie in the number ranges that
+payment processors publish for tests. Phone numbers lie in the ranges that regulators keep for film and television
+(Ofcom, NANPA 555-01xx, Bundesnetzagentur). IP addresses lie in two blocks that IANA lists as globally reachable and
+that serve DNS sinks only (192.31.196.0/24 and 192.175.48.0/24, RFC 7535 and 7534). E-mail addresses stand under
+reserved domains.
 """
 
 from random import Random
@@ -12,14 +13,34 @@ KINDS = ("emails", "phones", "ibans", "cards", "ips")
 
 _CARD_PREFIXES = ("424242424242", "411111111111", "555555555555")
 _IP_PREFIXES = ("192.31.196.", "192.175.48.")
-_FIRST = "agnes bertil clemence dorian edith farid greta hollis imelda jonas".split()
-_LAST = "ashwick barrowfen cobbleday dunmarrow elderglass fennimoor garthwaite hollowby".split()
+_FIRST = ("agnes", "bertil", "clemence", "dorian", "edith", "farid", "greta", "hollis", "imelda", "jonas")
+_LAST = ("ashwick", "barrowfen", "cobbleday", "dunmarrow", "elderglass", "fennimoor", "garthwaite", "hollowby")
 _SENTENCES = {
-    "emails": "For questions please write to {value} before the end of the week.",
-    "phones": "The office can be reached by telephone under {value} in the morning.",
-    "ibans": "Members pay the yearly fee to the account {value} by bank transfer.",
-    "cards": "The deposit was charged to the card {value} by mistake.",
-    "ips": "The last login to the account came from the address {value} at night.",
+    "emails": (
+        "For questions please write to {value} before the end of the week.",
+        "Photographs of the day can be sent to {value}, with names if possible.",
+        "Her new address is {value}; the old one is no longer read.",
+    ),
+    "phones": (
+        "The office can be reached by telephone under {value} in the morning.",
+        "Call {value} if the gate is locked.",
+        "Lifts are arranged by the treasurer, telephone {value}, until Thursday evening.",
+    ),
+    "ibans": (
+        "Members pay the yearly fee to the account {value} by bank transfer.",
+        "Gifts for the new roof may go to {value} at any time.",
+        "He repaid his debt into {value}, a month late.",
+    ),
+    "cards": (
+        "The deposit was charged to the card {value} by mistake.",
+        "Somebody had noted the number {value} on the back of the receipt.",
+        "A refund to {value} takes about ten working days.",
+    ),
+    "ips": (
+        "The last login to the account came from the address {value} at night.",
+        "Behind {value} stood an old printer in the reading room.",
+        "Visitors whose browser shows {value} share one line with the school.",
+    ),
 }
 
 
@@ -53,9 +74,9 @@ def personal_value(kind: str, rng: Random, host: str) -> str:
     return rng.choice(_IP_PREFIXES) + str(rng.randint(1, 254))
 
 
-def personal_sentence(kind: str, value: str) -> str:
-    """An English sentence that holds the value."""
-    return _SENTENCES[kind].format(value=value)
+def personal_sentence(kind: str, number: int, value: str) -> str:
+    """An English sentence that holds the value; sentences 0 to 2 of a kind differ, so that no page repeats one."""
+    return _SENTENCES[kind][number % len(_SENTENCES[kind])].format(value=value)
 
 
 def _phone(rng: Random) -> str:
@@ -71,8 +92,5 @@ def _phone(rng: Random) -> str:
 
 def _iban(rng: Random) -> str:
     account = f"{rng.randint(0, 10**8 - 1):08d}"
-    if rng.random() < 0.5:
-        code = iban("DE", f"9990000000{account}")
-    else:
-        code = iban("GB", f"TEST000000{account}")
+    code = iban("DE", f"9990000000{account}") if rng.random() < 0.5 else iban("GB", f"TEST000000{account}")
     return " ".join(code[start : start + 4] for start in range(0, len(code), 4))

@@ -20,10 +20,14 @@ BLOCKED_HOSTS = ("pill-palace.test", "lucky-spin-casino.test", "replica-bazaar.i
 _NUM_ENGLISH_SITES = 30
 _NUM_OTHER_SITES = 3
 _TOP_LEVEL = ("example", "example", "example", "test", "invalid")
-_FIRST = """
-harbour copper willow lantern meadow granite river cedar amber northern quiet silver market orchard castle juniper
-""".split()
-_SECOND = "gazette journal review notes courier almanac observer letters bulletin weekly post".split()
+_FIRST = (
+    *("harbour", "copper", "willow", "lantern", "meadow", "granite", "river", "cedar"),
+    *("amber", "northern", "quiet", "silver", "market", "orchard", "castle", "juniper"),
+)
+_SECOND = (
+    *("gazette", "journal", "review", "notes", "courier", "almanac"),
+    *("observer", "letters", "bulletin", "weekly", "post"),
+)
 _RIGHT_TO_LEFT = ("ar",)
 _GENERIC_NAVIGATION = 8
 
@@ -137,7 +141,7 @@ def _comments(comments: Sequence[str], heading: str, reply: str) -> str:
         return ""
     items = "".join(
         f'<li class="comment"><p class="comment-author">visitor{number}</p><p>{html.escape(text, quote=False)}</p>'
-        f'<a class="reply" href="#reply{number}">{html.escape(reply)}</a></li>\n'
+        f'<a class="reply" href="#reply{number}">{html.escape(reply)} {number}</a></li>\n'
         for number, text in enumerate(comments, 1)
     )
     return f'<section id="comments" class="comments"><h3>{html.escape(heading)}</h3><ol>{items}</ol></section>'

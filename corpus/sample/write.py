@@ -21,6 +21,7 @@ WET_RATIO = 1 / 6
 # How the files of the first shards end; a reader loses nothing that comes before.
 TAILS = ("truncated_member", "wrong_length", "garbage")
 _CHUNK_BYTES = 1500
+_GZIP_HEAD_BYTES = 10
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ def write_sample(folder: str, seed: int = 7, num_pages: int = 2400) -> Truth:
     try:
         num_bytes = _write_warcs(Path(folder), shards, truth) + _write_wet(Path(folder), texts, truth)
         _write_text(Path(folder) / "truth.jsonl", "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in truth))
-        _write_text(Path(folder) / "blocklist.txt", "# Hosts of invented spam sites.\n" + "\n".join(BLOCKED_HOSTS) + "\n")
+        _write_text(
+            Path(folder) / "blocklist.txt", "# Hosts of invented spam sites.\n" + "\n".join(BLOCKED_HOSTS) + "\n"
+        )
         recipe = resources.files("corpus.sample").joinpath("recipe.toml").read_text("utf-8")
         _write_text(Path(folder) / "recipe.toml", recipe)
     except OSError as error:
@@ -71,13 +74,14 @@ def _write_warcs(folder: Path, shards: Sequence[Sequence[Page]], truth: list[dic
         name = f"sample-{number:05d}.warc.gz"
         tail = TAILS[number] if number < len(TAILS) else None
         members = [archive.gzip_member(archive.warcinfo(pages[0].date, name))]
-        for page in pages[:-1] if tail else pages:
-            members += _page_members(page)
-            truth.append({"url": page.url, "file": f"warc/{name}", **page.truth})
-        if tail:
-            members += _tail_members(pages[-1], tail)
-            facts = {**pages[-1].truth, "kind": "broken", "damage": tail}
-            truth.append({"url": pages[-1].url, "file": f"warc/{name}", **facts})
+        last = next(page for page in reversed(pages) if page.truth["kind"] == "article") if tail else None
+        for page in pages:
+            if page is not last:
+                members += _page_members(page)
+                truth.append({"url": page.url, "file": f"warc/{name}", **page.truth})
+        if tail and last:
+            members += _tail_members(last, tail)
+            truth.append({"url": last.url, "file": f"warc/{name}", **last.truth, "kind": "broken", "damage": tail})
         num_bytes += _write_bytes(folder / "warc" / name, members)
     return num_bytes
 
@@ -117,7 +121,7 @@ def _message(page: Page) -> bytes:
     assert page.damage in (None, *BROKEN)
     if page.damage == "bad_gzip":
         packed = bytearray(archive.gzip_member(page.body))
-        packed[len(packed) // 2 :] = b"\xff" * (len(packed) - len(packed) // 2)
+        packed[_GZIP_HEAD_BYTES] = 0x07  # a last block of type 3, which deflate does not have
         return archive.http_message(page.status, [*page.headers, ("Content-Encoding", "gzip")], bytes(packed))
     if page.damage == "no_status_line":
         return b"\x00\x01\x02 connection reset\r\n\r\n" + page.body
