@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from cluster import show
-from manifests.errors import GristmillError
+from manifests.errors import GristmillError, InputError
 
 app = typer.Typer(
     name="gristmill",
@@ -65,9 +65,7 @@ def submit(
 @app.command()
 def report(out: OutDir, as_json: AsJson = False) -> None:
     """Print a corpus's headline figures and where its report lies."""
-    from corpus.report import read_report
-
-    content = read_report(out)
+    content = read_json(f"{out.rstrip('/')}/report.json")
     _print(content, as_json, lambda console: show.report(console, out, content))
 
 
@@ -173,6 +171,17 @@ def demo(folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder to wo
     from cluster.demo import run_demo
 
     run_demo(folder, Console())
+
+
+def read_json(uri: str) -> dict[str, Any]:
+    """A JSON file of a corpus. Raises InputError if it is not there."""
+    from manifests import shards
+
+    try:
+        content: dict[str, Any] = json.loads(shards.read_bytes(uri))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{uri}: there is no report. Is it the folder of a corpus whose build got that far?") from None
+    return content
 
 
 def _print(result: Any, as_json: bool, text: Any) -> None:

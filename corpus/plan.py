@@ -1,5 +1,6 @@
 """The stages in the order in which they run, on one screen. `build` is all of them."""
 
+import json
 import platform
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from corpus.finish import finish_digest, finish_unit
 from corpus.prepare import prepare
 from corpus.recipe import Recipe
 from corpus.recipe_file import portable, recipe_digest
-from corpus.report import write_report
+from corpus.report import build_report, render
 from corpus.run_local import Item, Runner
 from corpus.score import score_unit, unit_folder
 from corpus.train_tokenizer import trained_vocab_size
@@ -156,7 +157,8 @@ class Build:
         self._remove_strange({unit.unit_id for unit in units}, made)
         started = time.monotonic()
         counts = ledger.counts(self.out)
-        audited = audit(self.out, self.recipe.audit, stage.rules(self.recipe))
+        ledgers = [shards.join(self.out, path) for path in ledger.ledger_files(self.out)]
+        audited = audit(ledgers, self.recipe.audit, [*stage.rules(self.recipe), "dedup"])
         packing = _packing_facts(self.recipe, made)
         tokenizer = gather.tokenizer_facts(self.out, plan["tokenizer"], plan["pretokenizer"])
         sources = [_source_facts(self.recipe, index, commits) for index in range(len(self.recipe.source))]
@@ -169,9 +171,9 @@ class Build:
             "sources": [source.model_dump() for source in sources],
             "versions": _versions(),
             "audit": audited,
-            "run": self._run_facts(),
+            "stages": [{"name": name, "seconds": round(value, 3)} for name, value in self.seconds.items()],
         }
-        write_report(self.out, facts, bounds_of(self.recipe))
+        self._write_report(facts)
         self.seconds["report"] = time.monotonic() - started
         check_gates(audited, self.recipe.audit.gate)
         return write_manifest(
@@ -195,6 +197,12 @@ class Build:
                 run=self._run_facts(),
             ),
         )
+
+    def _write_report(self, facts: dict[str, Any]) -> None:
+        report = build_report(self.out, facts, bounds_of(self.recipe))
+        text = json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
+        shards.write_bytes(shards.join(self.out, "report.json"), text.encode("utf-8"))
+        shards.write_bytes(shards.join(self.out, "report.html"), render(report).encode("utf-8"))
 
     def _map(self, name: str, task: Callable[[Item], Item], items: list[Item]) -> Iterator[Item]:
         """Run a task over items, telling the watcher of each result."""
@@ -273,6 +281,11 @@ def _packing_facts(recipe: Recipe, made: list[Shard]) -> PackingFacts:
         num_tokens=tokens,
         efficiency=round(tokens / max(1, rows * (recipe.pack.length + 1)), 6),
     )
+
+
+def _token_facts(packing: PackingFacts, vocab_size: int) -> dict[str, Any]:
+    num_train_rows = packing.num_rows - packing.num_validation_rows
+    return packing.model_dump() | {"num_train_rows": num_train_rows, "vocab_size": vocab_size}
 
 
 def bounds_of(recipe: Recipe) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo
 
-from filters import FILTERS
+from filters import FILTERS, Language
 from filters.base import FilePath, Filter, InputPath, Strict, absolute_path
 from manifests.errors import RecipeError
 from manifests.strict import did_you_mean, explain_validation
@@ -125,7 +125,7 @@ class Recipe(Strict):
     source: list[Source] = Field(min_length=1)
     extract: Extract = Extract()
     normalize: Normalize = Normalize()
-    language: Any = None
+    language: Language = Language()
     filter: list[Annotated[SerializeAsAny[Filter], BeforeValidator(_filter)]] = []
     dedup: Dedup = Dedup()
     audit: Audit = Audit()

@@ -1,7 +1,23 @@
 """Filters: documents in, scores and a reason out. FILTERS lists every rule that a recipe can name."""
 
 from filters.base import Filter
+from filters.c4 import C4
+from filters.fineweb import FineWeb
+from filters.gopher_quality import GopherQuality
+from filters.gopher_repetition import GopherRepetition
+from filters.language import Language
+from filters.pii import Pii
+from filters.toxicity import Toxicity
+from filters.url import Url
 
-FILTERS: dict[str, type[Filter]] = {}
+FILTERS: dict[str, type[Filter]] = {
+    "url": Url,
+    "gopher_quality": GopherQuality,
+    "gopher_repetition": GopherRepetition,
+    "c4": C4,
+    "fineweb": FineWeb,
+    "toxicity": Toxicity,
+    "pii": Pii,
+}
 
-__all__ = ["FILTERS", "Filter"]
+__all__ = ["FILTERS", "Filter", "Language"]
