@@ -96,7 +96,8 @@ def ngram_repetition(words: Words) -> NgramRepetition:
     tallies = np.empty((3, most), np.int64)
     positions = np.empty((2, most), np.int32)
     before = np.empty(most + 1, np.int64)
-    room = (grams, tallies, positions, before, np.empty(_table_size(most), np.int32))
+    table_size = _table_size(most)
+    room = (grams, tallies, positions, before, np.empty(table_size, np.int32), np.empty(4 * table_size, np.uint8))
     _ngram_repetition(words.hashes, words.num_chars, words.offsets, room, chars)
     return NgramRepetition(chars[: len(TOP_NGRAMS)], chars[len(TOP_NGRAMS) :])
 
@@ -170,7 +171,7 @@ def _repeated_segments(hashes: Any, num_chars: Any, offsets: Any, table: Any, re
 
 @kernel
 def _ngram_repetition(hashes: Any, num_chars: Any, offsets: Any, room: Any, chars: Any) -> None:
-    grams, _, positions, before, _ = room
+    grams, _, positions, before, _, _ = room
     for document in range(len(offsets) - 1):
         first = offsets[document]
         num_words = offsets[document + 1] - first
@@ -189,6 +190,11 @@ def _ngram_repetition(hashes: Any, num_chars: Any, offsets: Any, room: Any, char
                 position = np.int64(positions[0, candidate])
                 # A polynomial of hashes that are mixed already: no further mixing is needed to tell n-grams apart.
                 grams[position] = grams[position] * _NGRAM_FACTOR + hashes[first + position + size - 1]
+            # Later passes see few n-grams that occur once; sifting them gained nothing on web text.
+            if size < 4:
+                num_candidates = _sift(num_candidates, room)
+            if num_candidates < 2:
+                break
             _tally(num_candidates, size, room)
             row = size - 2
             chars[row, document] = (
@@ -198,9 +204,33 @@ def _ngram_repetition(hashes: Any, num_chars: Any, offsets: Any, room: Any, char
 
 
 @kernel
+def _sift(num_candidates: int, room: Any) -> Any:
+    """Drop most positions whose n-gram occurs once: those alone in a bucket of a table of counts up to two.
+
+    Branches on whether an n-gram is new are the cost of the exact table; here there are none.
+    """
+    grams, _, positions, _, _, buckets = room
+    bits = _MIN_TABLE_BITS
+    while (1 << bits) < 8 * num_candidates:
+        bits += 1
+    buckets[: 1 << bits] = 0
+    shift = np.uint64(64 - bits)
+    for candidate in range(num_candidates):
+        bucket = np.int64((grams[positions[0, candidate]] * _SLOT_FACTOR) >> shift)
+        count = buckets[bucket]
+        buckets[bucket] = count + (count < 2)
+    num_kept = 0
+    for candidate in range(num_candidates):
+        position = positions[0, candidate]
+        positions[0, num_kept] = position
+        num_kept += buckets[np.int64((grams[position] * _SLOT_FACTOR) >> shift)] > 1
+    return num_kept
+
+
+@kernel
 def _tally(num_candidates: int, size: int, room: Any) -> None:
     """For each n-gram, at its first position: how often it occurs, where its last copy ends, characters it covers."""
-    grams, tallies, positions, before, table = room
+    grams, tallies, positions, before, table, _ = room
     shift = _clear(table, num_candidates)
     for candidate in range(num_candidates):
         position = np.int64(positions[0, candidate])
@@ -219,7 +249,7 @@ def _tally(num_candidates: int, size: int, room: Any) -> None:
 @kernel
 def _top_chars(num_candidates: int, room: Any) -> Any:
     """Characters covered by the most frequent n-gram; 0 where none occurs twice."""
-    _, tallies, positions, _, _ = room
+    _, tallies, positions, _, _, _ = room
     most, covered = np.int64(1), np.int64(0)
     for candidate in range(num_candidates):
         leader = positions[1, candidate]
@@ -234,7 +264,7 @@ def _top_chars(num_candidates: int, room: Any) -> Any:
 @kernel
 def _covered(num_candidates: int, size: int, room: Any) -> Any:
     """Characters inside any n-gram that occurs more than once."""
-    _, tallies, positions, before, _ = room
+    _, tallies, positions, before, _, _ = room
     covered = np.int64(0)
     end = np.int64(0)
     for candidate in range(num_candidates):
@@ -248,7 +278,7 @@ def _covered(num_candidates: int, size: int, room: Any) -> Any:
 @kernel
 def _narrow(num_candidates: int, room: Any) -> Any:
     """Keep positions where the n-gram there and the one a word further on both occur more than once."""
-    _, tallies, positions, _, _ = room
+    _, tallies, positions, _, _, _ = room
     num_kept = 0
     repeated = tallies[0, positions[1, 0]] > 1
     for candidate in range(num_candidates - 1):
