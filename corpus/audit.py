@@ -14,26 +14,30 @@ import polars as pl
 from corpus.ledger_rows import Tally, batches, columns_of, top_level_domain_of
 from corpus.recipe import Audit, Gate
 from filters.mentions import GROUPS
+from manifests import shards
 from manifests.errors import GateFailed, RecipeError
+from manifests.ledger import ledger_files
 
 ALL_RULES = "*"
 OTHER = "(other)"
 NOT_A_DOCUMENT = ("read", "extract")
+DEDUP = "dedup"
 # Smaller top-level domains are pooled, so that misspelled hosts do not fill the report; gates may ask for less.
 MIN_TLD_DOCUMENTS = 30
 Z_95 = 1.959963984540054  # the 0.975 quantile of the normal distribution
 
 
-def audit(ledger: Sequence[str], config: Audit, rules: Sequence[str]) -> dict[str, Any]:
+def audit(out: str, config: Audit, rules: Sequence[str]) -> dict[str, Any]:
     """Drop and toxicity ratios by slice, from the ledger's files alone; memory does not grow with the ledger.
 
-    ledger: paths or URIs of its Parquet files; rules: the stages that drop, in run order (`dedup` last, if it counts).
-    Returns rules, num_documents, and two sorted lists of rows:
+    out: the corpus folder; rules: the stages that drop before dedup, in run order. Duplicates are dropped by `dedup`.
+    Raises InputError if there is no ledger. Returns rules (with dedup), num_documents, and two sorted lists of rows:
     rows: slice, value, rule (a rule, a reason, or "*"), num_reached, num_dropped, drop_ratio, low, high;
     toxicity: slice, value, num_documents, num_toxic, toxic_ratio, low, high; empty where toxicity is not measured.
     Slice "identity" holds documents with a mention of a group (a document can be in several) and "none".
     """
-    order = [rule for rule in rules if rule not in NOT_A_DOCUMENT]
+    ledger = [shards.join(out, name) for name in ledger_files(out)]
+    order = [*(rule for rule in rules if rule not in (*NOT_A_DOCUMENT, DEDUP)), DEDUP]
     table = _pool_small_domains(_tally(ledger, config, order), config.gate)
     rows: list[dict[str, Any]] = []
     toxicity: list[dict[str, Any]] = []
@@ -100,8 +104,7 @@ def _tally(ledger: Sequence[str], config: Audit, rules: list[str]) -> pl.DataFra
 
 def _position(rules: list[str]) -> pl.Expr:
     """Int32: index of the rule that dropped the document, len(rules) if none of them did, -1 if it reached none."""
-    reached_all = pl.col("fate").is_in(["kept", "duplicate"])
-    other = pl.when(reached_all).then(len(rules)).otherwise(-1)
+    other = pl.when(pl.col("fate") == "kept").then(len(rules)).otherwise(-1)
     listed = pl.col("stage").replace_strict(rules, list(range(len(rules))), default=None, return_dtype=pl.Int32)
     return pl.when(pl.col("fate") == "failed").then(-1).otherwise(pl.coalesce(listed, other)).cast(pl.Int32)
 

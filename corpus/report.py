@@ -25,8 +25,8 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
     """The content of report.json; bounded memory.
 
     out: the corpus folder, with `ledger/*.parquet` and `units/<unit_id>/documents.parquet` (and `edits.parquet`).
-    facts: name, recipe, counts, audit (of corpus.audit), tokens (num_tokens, num_train_rows, efficiency, vocab_size),
-    sources, versions, stages (dicts of name and seconds: they go to `run`); the others are taken over as they are.
+    facts: name, recipe, counts, audit (of corpus.audit), tokens (num_tokens, num_rows, num_validation_rows, efficiency,
+    vocab_size), sources, versions, stages (dicts of name and seconds: they go to `run`); other keys are taken over.
     bounds: dicts of column (`rule.measure`), side ("min" or "max"), limit, reason (`rule.defect`).
     Raises IntegrityError if a ledger or unit cannot be read.
     """

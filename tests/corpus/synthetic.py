@@ -20,7 +20,7 @@ MEASURES = {
     "toxicity.score": pa.float64(),
     **{f"mentions.{group}": pa.float64() for group in GROUPS},
 }
-RULES = ["read", "extract", "language", "gopher_repetition", "gopher_quality", "toxicity", "mentions", "text", "dedup"]
+RULES = ["read", "extract", "language", "gopher_repetition", "gopher_quality", "toxicity", "mentions", "text"]
 BOUNDS: list[dict[str, Any]] = [
     {"column": "language.score", "side": "min", "limit": 0.65, "reason": "language.low_score"},
     {

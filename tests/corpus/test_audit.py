@@ -6,7 +6,7 @@ from scipy.stats import binomtest
 from corpus.audit import audit, check_gates, wilson
 from corpus.recipe import Audit, Gate
 from manifests import shards
-from manifests.errors import GateFailed, RecipeError
+from manifests.errors import GateFailed, InputError, RecipeError
 from tests.corpus.synthetic import RULES, row, write_ledger
 
 EN, DE = {"language.label": "en"}, {"language.label": "de"}
@@ -40,7 +40,9 @@ def ten(tmp_path):
         row(8, url="http://[::1]/", **EN),
         row(9, source="books", **EN),
     ]
-    return [write_ledger(tmp_path / "a.parquet", rows[:6]), write_ledger(tmp_path / "b.parquet", rows[6:])]
+    write_ledger(tmp_path / "ledger" / "a.parquet", rows[:6])
+    write_ledger(tmp_path / "ledger" / "b.parquet", rows[6:])
+    return str(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,8 @@ def test_a_document_is_in_every_group_that_it_mentions(tmp_path):
         row(2, **measured, **{"mentions.gender": 0.0, "mentions.orientation": 0.0}),
         row(3),  # not measured: in no group, and not in "none" either
     ]
-    found = audit([write_ledger(tmp_path / "a.parquet", rows)], Audit(), RULES)
+    write_ledger(tmp_path / "ledger" / "a.parquet", rows)
+    found = audit(str(tmp_path), Audit(), RULES)
     assert ratios(found, "identity", "toxicity") == {"gender": (0, 1), "none": (0, 1), "orientation": (1, 2)}
 
 
@@ -96,31 +99,38 @@ def test_toxicity_is_a_drop_for_toxicity_or_a_high_score(tmp_path):
         row(2, **{"toxicity.score": 0.49}),
         dropped(3, "gopher_quality.too_few_words", **{"toxicity.score": 0.9}),
     ]
-    found = audit([write_ledger(tmp_path / "a.parquet", rows)], Audit(toxic_min_score=0.5), RULES)
+    write_ledger(tmp_path / "ledger" / "a.parquet", rows)
+    found = audit(str(tmp_path), Audit(toxic_min_score=0.5), RULES)
     assert [(part["slice"], part["num_toxic"], part["num_documents"]) for part in found["toxicity"]] == [("all", 3, 4)]
     assert found["toxicity"][0]["toxic_ratio"] == 0.75
 
 
 def test_the_result_does_not_depend_on_how_rows_are_spread_over_files(ten, tmp_path):
-    parts = [shards.read_table(path) for path in reversed(ten)]
-    joined = str(tmp_path / "joined.parquet")
-    with shards.TableWriter(joined, parts[0].schema, cut_each_write=True) as writer:
+    parts = [shards.read_table(shards.join(ten, "ledger", name)) for name in ("b.parquet", "a.parquet")]
+    joined = tmp_path / "joined" / "ledger" / "c.parquet"
+    with shards.TableWriter(str(joined), parts[0].schema, cut_each_write=True) as writer:
         for part in parts:
             writer.write(part)
-    assert audit([joined], Audit(), RULES) == audit(ten, Audit(), RULES)
+    assert audit(str(tmp_path / "joined"), Audit(), RULES) == audit(ten, Audit(), RULES)
+
+
+def test_a_corpus_on_any_file_system_is_audited(ten):
+    for name in ("a.parquet", "b.parquet"):
+        table = shards.read_table(shards.join(ten, "ledger", name))
+        shards.write_table(f"memory://audited/ledger/{name}", table)
+    assert audit("memory://audited", Audit(), RULES) == audit(ten, Audit(), RULES)
 
 
 def test_an_empty_ledger_gives_an_empty_audit(tmp_path):
-    empty = write_ledger(tmp_path / "a.parquet", [])
-    for ledger in ([], [empty]):
-        found = audit(ledger, Audit(), RULES)
-        assert (found["num_documents"], found["rows"]) == (0, [])
-        check_gates(found, [Gate(slice="all", max_drop_ratio=0.0)])
+    write_ledger(tmp_path / "ledger" / "a.parquet", [])
+    found = audit(str(tmp_path), Audit(), RULES)
+    assert (found["num_documents"], found["rows"]) == (0, [])
+    check_gates(found, [Gate(slice="all", max_drop_ratio=0.0)])
 
 
-def test_without_dedup_among_the_rules_duplicates_count_as_kept(ten):
-    found = audit(ten, Audit(), [rule for rule in RULES if rule != "dedup"])
-    assert ratios(found, "all", "*") == {"all": (4, 8)}
+def test_a_folder_without_a_ledger_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="there is no ledger"):
+        audit(str(tmp_path), Audit(), RULES)
 
 
 def test_a_gate_names_what_was_dropped_where_and_how_much(ten):

@@ -11,8 +11,6 @@ import pytest
 from corpus.audit import audit
 from corpus.recipe import Audit
 from corpus.report import audit_tables, build_report, render
-from manifests import shards
-from manifests.ledger import ledger_files
 from tests.corpus.synthetic import BOUNDS, RULES, row, write_corpus, write_unit
 
 PWNED = "document.documentElement.dataset.pwned='yes'"
@@ -21,13 +19,18 @@ WORDS, SCORE = "gopher_quality.num_words", "language.score"
 
 
 def facts_of(out, seconds=1.0):
-    ledger = [shards.join(str(out), name) for name in ledger_files(str(out))]
     return {
         "name": "demo",
         "recipe": {"name": "demo"},
         "counts": {},
-        "audit": audit(ledger, Audit(), RULES),
-        "tokens": {"num_tokens": 1234567, "num_train_rows": 1200, "efficiency": 0.99, "vocab_size": 8000},
+        "audit": audit(str(out), Audit(), RULES),
+        "tokens": {
+            "num_tokens": 1234567,
+            "num_rows": 1300,
+            "num_validation_rows": 100,
+            "efficiency": 0.99,
+            "vocab_size": 8000,
+        },
         "sources": [
             {"name": "crawl", "format": "warc", "licence": "unknown", "num_units": 1, "num_records": 9, "bytes": 10**6}
         ],
