@@ -157,8 +157,7 @@ class Build:
         self._remove_strange({unit.unit_id for unit in units}, made)
         started = time.monotonic()
         counts = ledger.counts(self.out)
-        ledgers = [shards.join(self.out, path) for path in ledger.ledger_files(self.out)]
-        audited = audit(ledgers, self.recipe.audit, [*stage.rules(self.recipe), "dedup"])
+        audited = audit(self.out, self.recipe.audit, stage.rules(self.recipe))
         packing = _packing_facts(self.recipe, made)
         tokenizer = gather.tokenizer_facts(self.out, plan["tokenizer"], plan["pretokenizer"])
         sources = [_source_facts(self.recipe, index, commits) for index in range(len(self.recipe.source))]
