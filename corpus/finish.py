@@ -67,7 +67,7 @@ def _encode(recipe: Recipe, out: str, plan: dict[str, Any], unit_id: str) -> lis
                     }
                 )
             )
-    return writer.finish()
+    return [FileEntry(f"{folder}/{file.path}", file.rows, file.bytes, file.sha256) for file in writer.finish()]
 
 
 def kept_rows(out: str, unit_id: str) -> npt.NDArray[np.bool_]:
