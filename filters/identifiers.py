@@ -24,7 +24,7 @@ _LOCAL = _ALNUM + b"._%+-'" + _CONTINUATION + bytes(range(0xC3, 0xCA))
 _MAX_LOCAL_BYTES, _MAX_DOMAIN_BYTES = 64, 253  # RFC 5321, section 4.5.3.1
 _CHARACTER = rb"(?:[0-9A-Za-z]|" + _LATIN + rb")"
 _LABEL = _CHARACTER + rb"(?:(?:" + _CHARACTER + rb"|-){0,61}" + _CHARACTER + rb")?"
-_DOMAIN = re.compile(rb"(?:" + _LABEL + rb"\.){1,8}(?:[A-Za-z]{2,24}|xn--[0-9A-Za-z-]{2,59})(?![0-9A-Za-z])")
+_DOMAIN = re.compile(rb"(?:" + _LABEL + rb"\.){1,8}(?:xn--[0-9A-Za-z-]{2,59}|[A-Za-z]{2,24})(?![0-9A-Za-z])")
 
 _IBAN_START = re.compile(rb"(?<![0-9A-Za-z])[A-Z]{2}[0-9]{2}(?=[ -]?[0-9A-Z])")
 _BBAN_PART = re.compile(r"(\d+)!")
@@ -32,7 +32,7 @@ _BBAN_PART = re.compile(r"(\d+)!")
 _CARD = re.compile(
     rb"(?<![0-9A-Za-z_.+])"
     rb"(?:[0-9]{12,19}|[0-9]{4}([ -])[0-9]{4}\1[0-9]{4}\1[0-9]{1,7}|[0-9]{4}([ -])[0-9]{6}\2[0-9]{4,5})"
-    rb"(?![0-9A-Za-z_]|[.,][0-9])"
+    rb"(?![0-9A-Za-z_]|\.[0-9])"
 )
 _SIXTEEN, _SIXTEEN_UP = (16,), (16, 17, 18, 19)
 _MAESTRO_LENGTHS = tuple(range(12, 20))
@@ -66,7 +66,7 @@ _ISSUERS: tuple[tuple[str, str, tuple[int, ...]], ...] = (
 )
 
 _IPV4 = re.compile(rb"(?<![0-9A-Za-z_.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9A-Za-z_]|\.[0-9])")
-_IPV6 = re.compile(rb"(?<![0-9A-Za-z_:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{1,34}(?![0-9A-Za-z_])")
+_IPV6 = re.compile(rb"(?<![0-9A-Za-z_:.])[23][0-9A-Fa-f]{3}:[0-9A-Fa-f:]{1,34}(?![0-9A-Za-z_:])")
 _GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is given out so far (RFC 4291, section 2.4)
 
 # Blank, brackets, dot, dash, slash; no-break blank; the hyphens and dashes U+2010 to U+2015.
@@ -82,11 +82,11 @@ _INTERNATIONAL = re.compile(
     + rb"(?![0-9A-Za-z_])"
 )
 _NATIONAL = re.compile(
-    rb"(?<![0-9A-Za-z_.,+/:#=-])\(?[0-9](?:"
+    rb"(?<![0-9A-Za-z_.+/:#=-])\(?[0-9](?:"
     + _GAP
     + rb"{0,3}[0-9]){6,14}"
     + _EXTENSION
-    + rb"(?![0-9A-Za-z_]|[.,:/-][0-9])"
+    + rb"(?![0-9A-Za-z_]|[.:/-][0-9])"
 )
 _DECIMAL = re.compile(r"[0-9]+\.[0-9]+")
 _LAST_GROUP = re.compile(r"[^0-9]+[0-9]+$")
