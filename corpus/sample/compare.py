@@ -18,7 +18,7 @@ _NO_DOCUMENT = ("not_found", "redirect", "not_html", "revisit")
 _KEPT = ("article", "original", "comments", "identity", "noise")
 # Below this exact Jaccard similarity, the default of 14 bands of 8 rows misses most pairs by design.
 _NEAR_JACCARD = 0.7
-_PERSONAL = ("emails", "phones", "ibans", "cards", "ips")
+_PERSONAL = ("emails", "phones", "ibans", "cards", "ip_addresses")
 
 
 def compare(truth_path: str, ledger: pa.Table) -> list[tuple[str, int, int]]:

@@ -130,8 +130,6 @@ class Maker:
                 continue
             article = self._article(rng, self._language(index))
             content = contents.article_content(article)
-            if index % 2:
-                content = replace(content, links=related_titles(rng, self._titles[article.language]))
             yield self._page("article", content, self._site(rng, article.language), topic=article.topic)
 
     # What the kinds share.
@@ -156,7 +154,7 @@ class Maker:
         return write_article(language, rng, rng.choice([8, 9, 10, 11, 12, 13, 14, 16, 18, 20, 24, 28, 34, 40]))
 
     def _page(self, kind: str, content: Content, site: Site, sending: Sending = UTF8, **truth: Any) -> Page:
-        """The page on the next free address of a site; related links and some comments come by themselves."""
+        """The page on the next free address of a site; links to related pages come by themselves."""
         self._serial += 1
         rng = self._rng("page", self._serial)
         day, second = self._serial % 27 + 1, self._serial * 37 % 86400
@@ -270,7 +268,7 @@ class Maker:
             counts = {kind: rng.randint(0, 2) for kind in PERSONAL_KINDS}
             counts[PERSONAL_KINDS[index % len(PERSONAL_KINDS)]] += 1
             numbered = [(kind, number) for kind, many in counts.items() for number in range(many)]
-            values = [personal_value(kind, rng, site.host) for kind, _ in numbered]
+            values = [personal_value(kind, rng) for kind, _ in numbered]
             sentences = [personal_sentence(*each, value) for each, value in zip(numbered, values, strict=True)]
             content = contents.article_content(contents.with_sentences(article, sentences, rng))
             yield self._page("pii", content, site, counts=counts, values=values)

@@ -4,14 +4,15 @@ IBANs use bank codes that no bank has (Germany: first digit 9; Great Britain: TE
 payment processors publish for tests. Phone numbers lie in the ranges that regulators keep for film and television
 (Ofcom, NANPA 555-01xx, Bundesnetzagentur). IP addresses lie in two blocks that IANA lists as globally reachable and
 that serve DNS sinks only (192.31.196.0/24 and 192.175.48.0/24, RFC 7535 and 7534). E-mail addresses stand under
-reserved domains.
+the reserved domains of RFC 2606.
 """
 
 from random import Random
 
-KINDS = ("emails", "phones", "ibans", "cards", "ips")
+KINDS = ("emails", "phones", "ibans", "cards", "ip_addresses")
 
 _CARD_PREFIXES = ("424242424242", "411111111111", "555555555555")
+_MAIL_HOSTS = ("example.com", "example.net", "example.org")
 _IP_PREFIXES = ("192.31.196.", "192.175.48.")
 _FIRST = ("agnes", "bertil", "clemence", "dorian", "edith", "farid", "greta", "hollis", "imelda", "jonas")
 _LAST = ("ashwick", "barrowfen", "cobbleday", "dunmarrow", "elderglass", "fennimoor", "garthwaite", "hollowby")
@@ -36,7 +37,7 @@ _SENTENCES = {
         "Somebody had noted the number {value} on the back of the receipt.",
         "A refund to {value} takes about ten working days.",
     ),
-    "ips": (
+    "ip_addresses": (
         "The last login to the account came from the address {value} at night.",
         "Behind {value} stood an old printer in the reading room.",
         "Visitors whose browser shows {value} share one line with the school.",
@@ -59,10 +60,10 @@ def iban(country: str, account: str) -> str:
     return f"{country}{98 - int(number) % 97:02d}{account}"
 
 
-def personal_value(kind: str, rng: Random, host: str) -> str:
+def personal_value(kind: str, rng: Random) -> str:
     """One value of a kind of KINDS, formatted as people write it."""
     if kind == "emails":
-        return f"{rng.choice(_FIRST)}.{rng.choice(_LAST)}{rng.randint(1, 99)}@{host}"
+        return f"{rng.choice(_FIRST)}.{rng.choice(_LAST)}{rng.randint(1, 99)}@{rng.choice(_MAIL_HOSTS)}"
     if kind == "phones":
         return _phone(rng)
     if kind == "ibans":

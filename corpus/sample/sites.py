@@ -29,7 +29,7 @@ _SECOND = (
     *("observer", "letters", "bulletin", "weekly", "post"),
 )
 _RIGHT_TO_LEFT = ("ar",)
-_GENERIC_NAVIGATION = 8
+_NUM_TEXT_NAVIGATION = 4  # more short lines would make short articles look like lists
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def render_plain(content: Content, with_navigation: bool) -> str:
     ui = load_grammar(content.language).ui
     lines = [content.title, *content.lines]
     if with_navigation:
-        lines = [*ui["nav"][:_GENERIC_NAVIGATION], *lines, ui["related"][0], *content.links, *ui["footer"]]
+        lines = [*ui["nav"][:_NUM_TEXT_NAVIGATION], *lines, *ui["footer"]]
     return "\n".join(lines)
 
 

@@ -8,7 +8,7 @@ from corpus.sample import compare
 from manifests.errors import InputError
 from manifests.schemas import LEDGER
 
-TYPES = {"language.label": pa.string(), "pii.num_emails": pa.float64(), "pii.num_ips": pa.float64()}
+TYPES = {"language.label": pa.string(), "pii.num_emails": pa.float64(), "pii.num_ip_addresses": pa.float64()}
 
 
 def ledger(*rows: dict[str, object]) -> pa.Table:
@@ -111,14 +111,14 @@ def test_personal_data_is_counted_page_by_page(tmp_path: Path) -> None:
     none = {"phones": 0, "ibans": 0, "cards": 0}
     planted = truth(
         tmp_path,
-        {"url": "p", "kind": "pii", "counts": {"emails": 2, "ips": 0, **none}},
-        {"url": "q", "kind": "pii", "counts": {"emails": 1, "ips": 1, **none}},
+        {"url": "p", "kind": "pii", "counts": {"emails": 2, "ip_addresses": 0, **none}},
+        {"url": "q", "kind": "pii", "counts": {"emails": 1, "ip_addresses": 1, **none}},
     )
     found = ledger(
-        {"url": "p", "fate": "kept", "language.label": "en", "pii.num_emails": 1.0, "pii.num_ips": 5.0},
-        {"url": "q", "fate": "kept", "language.label": "en", "pii.num_emails": 9.0, "pii.num_ips": 1.0},
+        {"url": "p", "fate": "kept", "language.label": "en", "pii.num_emails": 1.0, "pii.num_ip_addresses": 5.0},
+        {"url": "q", "fate": "kept", "language.label": "en", "pii.num_emails": 9.0, "pii.num_ip_addresses": 1.0},
     )
-    assert compare(planted, found) == [("language named", 2, 2), ("pii emails", 3, 2), ("pii ips", 1, 1)]
+    assert compare(planted, found) == [("language named", 2, 2), ("pii emails", 3, 2), ("pii ip_addresses", 1, 1)]
 
 
 def test_a_missing_truth_file_is_named(tmp_path: Path) -> None:

@@ -1,4 +1,3 @@
-import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -7,6 +6,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from resiliparse.extract.html2text import extract_plain_text
 
 from corpus.read.http import EncodingError, decoded_body, parse_message
+from corpus.recipe_file import read_recipe
 from corpus.sample import Truth, write_sample
 from corpus.sample.contents import shingle_jaccard
 from corpus.sample.grammar import LANGUAGES
@@ -183,7 +183,11 @@ def test_blocked_hosts_are_on_the_block_list(sample: Sample) -> None:
     assert all(any(host.endswith("." + domain) for domain in listed) for host in hosts)
 
 
-def test_the_recipe_reads_both_sources(sample: Sample) -> None:
-    recipe = tomllib.loads((sample[0] / "recipe.toml").read_text("utf-8"))
-    assert [(source["name"], source["format"]) for source in recipe["source"]] == [("crawl", "warc"), ("text", "wet")]
-    assert [source["paths"] for source in recipe["source"]] == [["warc/*.warc.gz"], ["wet/*.warc.wet.gz"]]
+def test_the_recipe_is_valid_and_reads_both_sources(sample: Sample) -> None:
+    folder, _ = sample
+    recipe = read_recipe(str(folder / "recipe.toml"))
+    assert [(source.name, source.format) for source in recipe.source] == [("crawl", "warc"), ("text", "wet")]
+    assert [source.paths for source in recipe.source] == [
+        [str(folder / "warc/*.warc.gz")],
+        [str(folder / "wet/*.warc.wet.gz")],
+    ]
