@@ -9,13 +9,13 @@ A placeholder that says what stood there keeps the sentence; a made-up address (
 be someone's.
 
 *Known harm.* Masks what is meant to be public: the contact lines of shops, parties and help lines, `git@host` in
-manuals, four-part version numbers such as 10.15.7.19. Numbers of other meaning pass check digits by chance: one in
-ten of 16 digits that begin as a card does, one in 97 that look like an account. Misses more: names, postal addresses
-and numbers of passports or taxes are not looked for; `jo at example.org`, mail names in scripts other than Latin
-(their ASCII end is masked), mail domains that are IP addresses, full-width digits and 13-digit Visa numbers are not
-found. On invented records (Presidio) it finds 46 of 46 e-mail addresses, 24 of 24 accounts, 5 of 5 IP addresses and
-218 of 232 cards with no false find, but 2 of 74 phones (13 with phone_region "US"): people of countries that write
-numbers without `+` are masked less. Of 522 example numbers of libphonenumber all are found as `+` numbers, 511 in the
+manuals, four-part version numbers such as 17.4.33.6. Numbers of other meaning pass check digits by chance: one in ten
+of 16 digits that begin as a card does, one in 97 that look like an account. Misses more: names, postal addresses and
+numbers of passports or taxes are not looked for; `jo at example.org`, mail names in scripts other than Latin (their
+ASCII end is masked), mail domains that are IP addresses, full-width digits and 13-digit Visa numbers are not found.
+On invented records (Presidio) it finds 46 of 46 e-mail addresses, 24 of 24 accounts, 5 of 5 IP addresses and 218 of
+232 cards with no false find, but 2 of 74 phones (13 with phone_region "US"): people of countries that write numbers
+without `+` are masked less. Of 522 example numbers of libphonenumber all are found as `+` numbers, 511 in the
 national form of their region. In 1,919 web pages it masks 233 e-mail addresses, 18 phones (240 with "US") and one IP
 address.
 
