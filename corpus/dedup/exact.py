@@ -15,7 +15,7 @@ from filters.kernels.buffers import TextBuffers
 def exact_keys(text: TextBuffers) -> tuple[UInt64s, UInt64s]:
     """High and low half of each text's xxh3-128, each uint64 (num_documents,).
 
-    One call a document costs about a microsecond, which is nothing beside the hashing of a page's text.
+    One call a document costs half a microsecond, which is nothing beside the hashing of a page's text.
     """
     data = memoryview(text.data)  # type: ignore[arg-type]
     # The canonical form of a digest is big-endian.
