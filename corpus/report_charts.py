@@ -127,9 +127,21 @@ def _components(rows: list[dict[str, Any]]) -> go.Figure | None:
         [bar],
         None,
         bargap=0.3,
-        xaxis={"tickvals": list(range(len(rows))), "ticktext": names, "title": {"text": "documents in the component"}},
-        yaxis={"title": {"text": "components"}, "tickformat": ",d", "rangemode": "tozero"},
+        xaxis={
+            "tickvals": list(range(len(rows))),
+            "ticktext": names,
+            "title": {"text": "documents in the component"},
+            "range": [-0.6, max(len(rows), 6) - 0.4],
+            "showgrid": False,
+            "zeroline": False,
+        },
+        yaxis={"title": {"text": "components"}, "tickformat": ",d", "rangemode": "tozero", **_whole_ticks(max(counts))},
     )
+
+
+def _whole_ticks(most: int) -> dict[str, Any]:
+    """No ticks between whole numbers where there are few."""
+    return {"dtick": 1} if most <= 5 else {"nticks": 6}
 
 
 def _intervals(rows: list[tuple[str, float, float, float, str]], overall: float | None, title: str) -> go.Figure | None:

@@ -13,6 +13,7 @@ MAX_HOSTS = 400_000
 MAX_ERRORS = 20_000
 MAX_ERROR_CHARS = 200
 TOP = 25
+TOP_LANGUAGES = 15
 COMPONENT_SIZES = (2, 3, 4, 5, 10, 20, 50, 100, 1000)  # lower ends of the buckets
 FINE_BINS, SHOWN_BINS = 1008, 48  # a multiple, so that a whole axis keeps its ends
 TAIL_RATIO = 0.0005  # of the values at either end go into the end bins, so that one outlier does not flatten the rest
@@ -107,13 +108,15 @@ def drops(fates: pl.DataFrame, rules: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def languages(table: pl.DataFrame) -> list[dict[str, Any]]:
-    """language, num_kept and num_lost of the TOP languages; the rest together as `(other)`."""
+    """language, num_kept and num_lost of the TOP_LANGUAGES most frequent; the rest together as `(other)`."""
     found: dict[str, list[int]] = {}
     for row in table.iter_rows(named=True):
         found.setdefault(row["language"], [0, 0])[row["fate"] != "kept"] += row["documents"]
     order = sorted(found, key=lambda name: (-sum(found[name]), name))
-    rows = [{"language": name, "num_kept": found[name][0], "num_lost": found[name][1]} for name in order[:TOP]]
-    rest = [found[name] for name in order[TOP:]]
+    rows = [
+        {"language": name, "num_kept": found[name][0], "num_lost": found[name][1]} for name in order[:TOP_LANGUAGES]
+    ]
+    rest = [found[name] for name in order[TOP_LANGUAGES:]]
     if rest:
         rows.append({"language": "(other)", "num_kept": sum(r[0] for r in rest), "num_lost": sum(r[1] for r in rest)})
     return rows
@@ -210,7 +213,7 @@ def _axis(low: float, high: float, whole: bool, limits: list[float]) -> dict[str
     if low >= 0 and high >= LOG_FROM:
         low, high = math.log1p(low), math.log1p(high)
         return {"scale": "log", "low": low, "high": high if high > low else low + 1.0, "num_bins": FINE_BINS}
-    if whole and high - low < FINE_BINS:
+    if whole and high - low < FINE_BINS and all(float(limit).is_integer() for limit in limits):
         low = math.floor(low)
         return {"scale": "linear", "low": low, "high": math.floor(high) + 1, "num_bins": math.floor(high) + 1 - low}
     return {"scale": "linear", "low": low, "high": high if high > low else low + 1.0, "num_bins": FINE_BINS}

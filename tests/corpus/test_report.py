@@ -147,6 +147,12 @@ def test_whole_numbers_with_a_small_range_have_a_bin_each(tmp_path):
     assert words["kept"] == [2, 2, 2, 2, 2, 0, 0]
 
 
+def test_a_limit_between_whole_numbers_lies_between_bins(tmp_path):
+    write_unit(tmp_path, "u1", [row(0, **{SCORE: 0.0})], [""], {})
+    score = next(item for item in report_of(tmp_path)["histograms"] if item["column"] == SCORE)
+    assert (len(score["kept"]), score["kept"][0], score["edges"][0]) == (1, 1, 0.0)
+
+
 def test_one_outlier_does_not_flatten_a_histogram_and_is_still_counted(tmp_path):
     rows = [row(i, **{SCORE: i / 5000}) for i in range(5000)] + [row(5000, **{SCORE: 150.0})]
     write_unit(tmp_path, "u1", rows, [""] * 5001, {})
