@@ -85,9 +85,9 @@ class UnpackedStream(io.RawIOBase):
         if self.packing == "plain":
             return self._input.read(1 << 16)
         while self.broken is None:
-            if self._unpacker is None and not self._begin_member():
-                break
             try:
+                if self._unpacker is None and not self._begin_member():
+                    break
                 if data := self._unpack():
                     return data
             except (zlib.error, zstandard.ZstdError, OSError, struct.error) as error:

@@ -102,12 +102,12 @@ class _Framer:
             start = self._position - len(line)
             if not line:
                 if self._unpacked.broken:
-                    yield start, _broken("read.broken", self._unpacked.broken)
+                    yield 0 if first else start, _broken("read.broken", self._unpacked.broken)
                 elif first:
-                    yield start, _broken("read.no_records", "the file holds no record")
+                    yield 0, _broken("read.no_records", "the file holds no record")
                 return
             if line[:5].upper() != b"WARC/":
-                yield start, self._not_a_record(line, first)
+                yield 0 if first else start, self._not_a_record(line, first)
                 return
             record = self._record()
             yield start, record

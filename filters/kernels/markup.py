@@ -21,6 +21,7 @@ def _name_code(name: str) -> int:
 
 
 _OTHER, _OPEN, _CLOSE, _BLANK = 0, 1, 2, 3
+_OUTSIDE = -2  # of a tag
 _KINDS = np.zeros(256, np.uint8)
 _KINDS[ord("<")] = _OPEN
 _KINDS[ord(">")] = _CLOSE
@@ -75,7 +76,7 @@ def _measure(
 ) -> tuple[int, int, int]:
     """(deepest, sum of depths, most attributes) of one document."""
     deepest = total = depth = most = 0
-    attributes = -1  # outside of a tag
+    attributes = _OUTSIDE
     before = np.uint8(_OTHER)
     for position in range(window[0], window[1]):
         kind = kinds[data[position]]
@@ -83,14 +84,15 @@ def _measure(
             closing = position + 1 < window[1] and data[position + 1] == 0x2F
             name = _name_at(data, position + (2 if closing else 1), window[1])
             if name != np.uint64(0):
-                attributes = max(attributes, 0)
+                # The slash of an end tag counts as a blank; that one is not an attribute.
+                attributes = max(attributes, -1 if closing else 0)
                 if not _is_flat(name, flat):
                     depth = max(depth - 1, 0) if closing else depth + 1
                 deepest = max(deepest, depth)
                 total += depth
         elif kind == _CLOSE:
-            attributes = -1
-        elif kind == _OTHER and before == _BLANK and attributes >= 0:
+            attributes = _OUTSIDE
+        elif kind == _OTHER and before == _BLANK and attributes > _OUTSIDE:
             attributes += 1
             most = max(most, attributes)
         before = kind

@@ -2,10 +2,43 @@
 
 import re
 
-_FLAT = (
-    "area base br col embed hr img input link meta param source track wbr p li dt dd option optgroup tr td th thead "
-    "tbody tfoot colgroup caption rb rt rtc rp html head body"
-).split()
+_FLAT = [
+    "area",
+    "base",
+    "br",
+    "col",
+    "embed",
+    "hr",
+    "img",
+    "input",
+    "link",
+    "meta",
+    "param",
+    "source",
+    "track",
+    "wbr",
+    "p",
+    "li",
+    "dt",
+    "dd",
+    "option",
+    "optgroup",
+    "tr",
+    "td",
+    "th",
+    "thead",
+    "tbody",
+    "tfoot",
+    "colgroup",
+    "caption",
+    "rb",
+    "rt",
+    "rtc",
+    "rp",
+    "html",
+    "head",
+    "body",
+]
 
 
 def nesting(html: str) -> tuple[int, int, int]:
@@ -19,5 +52,7 @@ def nesting(html: str) -> tuple[int, int, int]:
         total += depth
     most = 0
     for inside in re.findall(r"</?[A-Za-z0-9][^>]*", html):
-        most = max(most, len(re.findall(r"[ \t\n\f\r/](?=[^<> \t\n\f\r/])", inside[2:] if inside[1] == "/" else inside)))
+        most = max(
+            most, len(re.findall(r"[ \t\n\f\r/](?=[^<> \t\n\f\r/])", inside[2:] if inside[1] == "/" else inside))
+        )
     return deepest, total, most
