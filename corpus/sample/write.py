@@ -14,7 +14,7 @@ from corpus.sample import archive
 from corpus.sample.grammar import LANGUAGES
 from corpus.sample.pages import BROKEN, Maker, Page
 from corpus.sample.sites import BLOCKED_HOSTS, render_plain
-from manifests.errors import StorageError
+from manifests.errors import RecipeError, StorageError
 
 NUM_SHARDS = 4
 WET_RATIO = 1 / 6
@@ -40,10 +40,10 @@ def write_sample(folder: str, seed: int = 7, num_pages: int = 2400) -> Truth:
 
     Writes `warc/sample-0000{0..3}.warc.gz`, `wet/sample-00000.warc.wet.gz`, `truth.jsonl`, `blocklist.txt` and
     `recipe.toml`. The same seed and number give the same bytes. num_pages: at least 200, so that every kind has room.
-    Raises StorageError if the folder cannot be written.
+    Raises RecipeError for fewer, StorageError if the folder cannot be written.
     """
     if num_pages < 200:
-        raise ValueError(f"num_pages = {num_pages}: at least 200 pages are needed to hold every kind.")
+        raise RecipeError(f"num_pages = {num_pages}: at least 200 pages are needed to hold every kind.")
     maker = Maker(seed, num_pages)
     pages = maker.pages()
     texts = list(maker.texts(round(num_pages * WET_RATIO), [page for page in pages if page.truth["kind"] == "article"]))

@@ -17,7 +17,7 @@ from filters.gopher_quality import GopherQuality
 from filters.gopher_repetition import GopherRepetition
 from filters.language import Language
 from filters.toxicity import Toxicity
-from manifests.errors import StorageError
+from manifests.errors import RecipeError, StorageError
 from tests.corpus.sample.helpers import labels, page_text, read_records, read_responses, read_truth, reasons
 
 Sample = tuple[Path, Truth]
@@ -54,7 +54,7 @@ def test_another_seed_gives_other_pages(sample: Sample, tmp_path: Path) -> None:
 
 
 def test_less_than_200_pages_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="num_pages = 199: at least 200"):
+    with pytest.raises(RecipeError, match="num_pages = 199: at least 200"):
         write_sample(str(tmp_path), num_pages=199)
 
 
