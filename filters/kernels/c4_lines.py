@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from filters.kernels.bits import next_byte
+from filters.kernels.bits import HIGH_BITS, LOW_BITS, load_up_to_8, low_bytes, next_byte, trailing_zeros
 from filters.kernels.buffers import TextBuffers, text_array
 from filters.kernels.jit import kernel
 from filters.kernels.lines import Lines
@@ -41,6 +41,10 @@ _CITATION_WORDS = tuple(np.frombuffer(word, np.uint8) for word in (b"[edit]", b"
 # Words of at most 4 letters whose dot ends no sentence; any single capital letter is one too.
 _TITLES = ("mr", "mrs", "ms", "dr", "prof", "st", "vs", "jr", "sr", "gen", "rev", "fig", "no", "e.g", "i.e")
 _NO_LIMIT = 1 << 62
+_LOWER_CASE_BIT = LOW_BITS * np.uint64(0x20)  # in all marks and the brace already
+_MEANINGFUL = tuple(
+    LOW_BITS * np.uint64(ord(byte)) for byte in sorted({phrase[anchor] for phrase, anchor in _PHRASES} | set(".!?{"))
+)
 _BRACKET = np.uint64(ord("["))
 
 
@@ -234,19 +238,43 @@ def _read_line(out: Any, start: int, end: int, tables: Any) -> Any:
     _, meanings, letters, places, titles = tables
     found: Any = 0
     num_sentences = 1
-    for position in range(start, end):
-        meaning = np.int64(meanings[out[position]])
-        if meaning == 0:
-            continue
-        if meaning == _MARK:
-            num_sentences += _ends_sentence(out, position, (start, end), titles)
-        elif meaning == _HAS_CURLY_BRACE:
-            found |= meaning
-        else:
-            for row in range(len(places)):
-                if (meaning >> row) & 1 and _is_phrase(out, position - places[row, 1], (start, end), letters, row):
-                    found |= 1 << row
+    for position in range(start, end, 8):
+        size = min(8, end - position)
+        # What is behind the end of the line is left over from lines that were taken back.
+        worth_a_look = _maybe_meaningful(load_up_to_8(out, position, size)) & low_bytes(size)
+        while worth_a_look:
+            place = position + (trailing_zeros(worth_a_look) >> 3)
+            worth_a_look &= worth_a_look - np.uint64(1)
+            meaning = np.int64(meanings[out[place]])
+            if meaning == _MARK:
+                num_sentences += _ends_sentence(out, place, (start, end), titles)
+            elif meaning != 0:
+                found |= _found_at(out, place, (start, end), (letters, places), meaning)
     return found, num_sentences
+
+
+@kernel
+def _maybe_meaningful(word: Any) -> Any:
+    """High bits of the bytes that may have a meaning: all that have one, and a few others."""
+    folded = word | _LOWER_CASE_BIT
+    maybe = np.uint64(0)
+    for byte in _MEANINGFUL:
+        difference = folded ^ byte
+        maybe |= (difference - LOW_BITS) & ~difference
+    return maybe & HIGH_BITS
+
+
+@kernel
+def _found_at(out: Any, place: int, span: Any, phrases: Any, meaning: Any) -> Any:
+    """Bits of the phrases that are anchored at this byte, or of the brace that it is."""
+    letters, places = phrases
+    if meaning == _HAS_CURLY_BRACE:
+        return meaning
+    found: Any = 0
+    for row in range(len(places)):
+        if (meaning >> row) & 1 and _is_phrase(out, place - places[row, 1], span, letters, row):
+            found |= 1 << row
+    return found
 
 
 @kernel

@@ -36,6 +36,13 @@ def test_sentences_are_counted_past_titles_and_initials() -> None:
     assert _cleaned([text], LineRules(True, 5, 1000))[0][1]["num_sentences"] == 3
 
 
+def test_a_line_is_read_no_further_than_its_end() -> None:
+    # The first line is written and taken back; the second ends where the first had its brace.
+    removed, kept = "javascript is here{ and more words.", "a b c d e f g h i!"
+    assert removed[len(kept)] == "{"
+    assert _cleaned([f"{removed}\n{kept}"], LineRules(True, 5, 1000))[0][1]["num_curly_brace_lines"] == 0
+
+
 def test_edge_texts_agree_with_the_slow_twin() -> None:
     rules = LineRules(True, 5, 1000)
     assert _cleaned(list(EDGE_TEXTS), rules) == [_expected(text, rules) for text in EDGE_TEXTS]
