@@ -35,9 +35,14 @@ class Explained:
 
 
 def explain_document(out: str, document: str) -> list[Explained]:
-    """All records with a document id or URL (recrawls share one). Raises InputError if there is none."""
+    """All records with a document id or URL (recrawls share one). Raises InputError if there is none.
+
+    Requests, metadata and the like, which an archive has beside a page under its URL, are left out if there is a page.
+    """
     recipe = read_recipe(shards.join(out, "recipe.toml"))
-    return [_explain(out, recipe, row) for row in ledger.find(out, document)]
+    rows = ledger.find(out, document)
+    pages = [row for row in rows if row["reason"] != "read.record_type"]
+    return [_explain(out, recipe, row) for row in pages or rows]
 
 
 def _explain(out: str, recipe: Recipe, row: dict[str, Any]) -> Explained:

@@ -92,7 +92,8 @@ class _Rates:
     def __init__(self) -> None:
         self.started: dict[str, float] = {}
         self.last: dict[str, float] = {}
-        self.fates: dict[str, int] = {}
+        self.num_kept = 0
+        self.num_documents = 0
 
     def due(self, stage: str, done: int, total: int) -> bool:
         """At most a line every two seconds, and one at the end of each stage."""
@@ -109,14 +110,14 @@ class _Rates:
         return f"about {seconds / done * (total - done):.0f} s left" if done < total else ""
 
     def text(self, stage: str, num_bytes: int, result: Item) -> str:
-        """MB/s and the share of records kept so far."""
+        """MB/s and the share of documents kept so far, before dedup."""
         seconds = time.monotonic() - self.started.setdefault(stage, time.monotonic())
         parts = [f"{num_bytes / 1e6 / seconds:.1f} MB/s"] if num_bytes and seconds > 0.5 else []
         if stage == "score":
-            for fate, number in result.get("fates", {}).items():
-                self.fates[fate] = self.fates.get(fate, 0) + number
-            total = sum(self.fates.values())
-            parts += [f"kept {self.fates.get('kept', 0) / total:.1%} of {total:,} records"] if total else []
+            self.num_kept += result["fates"].get("kept", 0)
+            self.num_documents += result["num_documents"]
+            if self.num_documents:
+                parts.append(f"kept {self.num_kept / self.num_documents:.1%} of {self.num_documents:,} documents")
         return ", ".join(parts)
 
 

@@ -131,8 +131,7 @@ def whatif(console: Console, result: "WhatIf") -> None:
     )
     console.print(table("by language", result.by_language))
     console.print(table("by source", result.by_source))
-    console.print(table("what changes", result.changes, ["before", "after", "documents"]))
-    console.print(table("samples", result.samples, ["doc_id", "url", "reason", "new_reason"]))
+    _changes(console, result.changes, result.samples)
 
 
 def difference(console: Console, result: "Difference") -> None:
@@ -141,8 +140,15 @@ def difference(console: Console, result: "Difference") -> None:
         same = "the same" if pair[0] == pair[1] else "different"
         console.print(plain(f"{name}: {same} ({pair[0][:16]}… and {pair[1][:16]}…)"))
     console.print(table("records by fate", result.counts))
-    console.print(table("what changed", result.changes, ["before", "after", "documents"]))
-    console.print(table("samples", result.samples, ["doc_id", "url", "before", "after"]))
+    _changes(console, result.changes, result.samples)
+
+
+def _changes(console: Console, changes: list[dict[str, Any]], samples: list[dict[str, Any]]) -> None:
+    if not changes:
+        console.print("no document changes its fate")
+        return
+    console.print(table("what changes", changes, ["before", "after", "documents"]))
+    console.print(table("samples", samples, ["doc_id", "url", "before", "after"]))
 
 
 def trained(console: Console, result: dict[str, Any]) -> None:

@@ -55,7 +55,8 @@ def _claim(recipe: Recipe, out: str) -> None:
     """Make `out` this recipe's folder, or refuse: it must be empty, or hold a corpus of the same name."""
     uri = shards.join(out, "recipe.toml")
     digest = recipe_digest(recipe)
-    if shards.exists(uri):
+    ours = shards.exists(uri) and shards.read_bytes(uri).startswith(_HEADER.encode())
+    if ours:
         _check_same_corpus(recipe, uri, digest)
     elif found := [path for path in shards.list_files(out) if not path.split("/")[-1].startswith(".")][:3]:
         raise ManifestMismatch(

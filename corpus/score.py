@@ -128,6 +128,9 @@ class _UnitJob:
             input=self.input,
             steps=asdict(self.wanted),
             fates=_counts(table["fate"]),
+            num_documents=sum(
+                scored["text.num_bytes"].length() - scored["text.num_bytes"].null_count for scored in scores
+            ),
             kept_bytes=_kept_bytes(table, scores),
         )
 

@@ -55,12 +55,12 @@ def whatif(out: str, overrides: Iterable[str]) -> WhatIf:
         .len("documents")
         .sort("documents", "before", "after", descending=[True, False, False])
     )
-    samples = changed.sort(pl.col("doc_id").str.slice(16)).head(NUM_SAMPLES)
+    samples = changed.select("doc_id", "url", before, after).sort(pl.col("doc_id").str.slice(16)).head(NUM_SAMPLES)
     return WhatIf(
         by_language=_table(frame, "language"),
         by_source=_table(frame, "source"),
         changes=changes.to_dicts(),
-        samples=samples.select("doc_id", "url", "reason", "new_reason").to_dicts(),
+        samples=samples.to_dicts(),
         total=_table(frame.with_columns(pl.lit("all").alias("all")), "all")[0],
     )
 

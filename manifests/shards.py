@@ -16,7 +16,10 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import fsspec
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from manifests.errors import InputError, IntegrityError, StorageError
@@ -229,32 +232,29 @@ class TableWriter:
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
 
 
-def _row_bytes(table: pa.Table) -> Any:
-    """int64 (num_rows,): bytes of the `text` column, 0 where there is none."""
-    import pyarrow.compute as pc
-
+def _text_ends(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Bytes of the `text` column up to and with each row, int64 (num_rows,); zeros where there is no such column."""
     if "text" not in table.column_names:
-        return None
-    return pc.fill_null(pc.binary_length(table["text"]), 0).cast(pa.int64()).to_numpy()
+        return np.zeros(table.num_rows, np.int64)
+    lengths = pc.fill_null(pc.binary_length(table["text"]), 0).to_numpy()
+    return np.cumsum(lengths, dtype=np.int64)
 
 
 def _text_bytes(table: pa.Table) -> int:
-    lengths = _row_bytes(table)
-    return 0 if lengths is None else int(lengths.sum())
+    ends = _text_ends(table)
+    return int(ends[-1]) if len(ends) else 0
 
 
 def _cut_at_boundaries(table: pa.Table, rows: int, size: int) -> Iterator[pa.Table]:
     """Slices of the table that each end at most at the next row-group boundary, counted from the rows already held."""
-    lengths = _row_bytes(table)
+    ends = _text_ends(table)
     start = 0
-    for row in range(table.num_rows):
-        rows += 1
-        size += 0 if lengths is None else int(lengths[row])
-        if rows >= ROW_GROUP_ROWS or size >= ROW_GROUP_BYTES:
-            yield table.slice(start, row + 1 - start)
-            start, rows, size = row + 1, 0, 0
-    if start < table.num_rows:
-        yield table.slice(start)
+    while start < table.num_rows:
+        before = int(ends[start - 1]) if start else 0
+        full = int(np.searchsorted(ends, before + ROW_GROUP_BYTES - size)) + 1
+        stop = min(start + ROW_GROUP_ROWS - rows, full, table.num_rows)
+        yield table.slice(start, stop - start)
+        start, rows, size = stop, 0, 0
 
 
 def write_table(uri: str, table: pa.Table, path: str = "") -> FileEntry:

@@ -55,9 +55,9 @@ def test_unknown_rules_are_errors_with_the_nearest_known_one(write):
 
 
 def test_thresholds_out_of_range_are_named_with_their_value(write):
-    text = error(write(SMALL + "max_hash_ratio = 1.5\n"))
+    text = error(write(SMALL + "max_bullet_line_ratio = 1.5\n"))
     assert "recipe.toml" in text
-    assert "'max_hash_ratio' is 1.5" in text
+    assert "'max_bullet_line_ratio' is 1.5" in text
 
 
 def test_missing_recipe_and_broken_toml_are_named(write, tmp_path):

@@ -1,0 +1,220 @@
+import json
+import os
+
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from corpus.plan import build
+from corpus.recipe_file import read_recipe
+from corpus.run_local import LocalRunner
+from manifests import ledger
+from manifests.errors import GateFailed, InputError, ManifestMismatch, ModelError, RecipeError, SchemaMismatch
+from manifests.manifest import read_manifest
+from tests.conftest import build_local, unwatched
+
+
+def counted(recipe_path, out, *overrides):
+    """Build, and count by stage what was done and what was used again."""
+    done, reused = {}, {}
+
+    def watch(stage, number, total, num_bytes, result):
+        (reused if result.get("reused") else done).setdefault(stage, []).append(result)
+
+    manifest = build(read_recipe(str(recipe_path), overrides), str(out), LocalRunner(), watch)
+    count = {stage: (len(done.get(stage, [])), len(reused.get(stage, []))) for stage in ("score", "encode", "pack")}
+    return manifest, count
+
+
+def test_every_record_has_one_fate(sample_corpus):
+    manifest = read_manifest(str(sample_corpus))
+    frame = ledger.scan(str(sample_corpus)).collect()
+    assert frame.height == sum(unit.num_records for unit in manifest.units) > 400
+    assert set(frame["fate"].unique()) == {"kept", "dropped", "duplicate", "failed"}
+    assert frame["doc_id"].n_unique() == frame.height
+    assert frame.filter(pl.col("fate") == "kept")["reason"].null_count() == manifest.counts["fate"]["kept"]
+    assert frame.filter(pl.col("fate") != "kept")["reason"].null_count() == 0
+    assert frame.filter(pl.col("fate") == "failed")["error"].null_count() == 0
+
+
+def test_duplicates_name_keepers_that_are_kept(sample_corpus):
+    frame = ledger.scan(str(sample_corpus)).collect()
+    losers = frame.filter(pl.col("fate") == "duplicate")
+    keepers = losers.join(frame, left_on="duplicate_of", right_on="doc_id", suffix="_keeper")
+    assert losers.height == keepers.height > 0
+    assert set(keepers["fate_keeper"]) == {"kept"}
+    assert (keepers["component_size"] == keepers["component_size_keeper"]).all()
+
+
+def test_tokens_decode_to_the_final_texts(sample_corpus):
+    from corpus.score import stored_texts
+    from corpus.tokenizers import load_tokenizer
+
+    tokenizer = load_tokenizer(str(sample_corpus / "tokenizer.json"))
+    tokens = {}
+    for path in sorted((sample_corpus / "tokens").glob("*.parquet")):
+        table = pq.read_table(path)
+        tokens |= dict(zip(table["doc_id"].to_pylist(), table["tokens"].to_pylist(), strict=True))
+    texts = {}
+    for unit in read_manifest(str(sample_corpus)).units:
+        for _, batch, text in stored_texts(str(sample_corpus / "units" / unit.unit_id)):
+            texts |= dict(zip(batch["doc_id"].to_pylist(), text.to_pylist(), strict=True))
+    assert len(tokens) == read_manifest(str(sample_corpus)).counts["fate"]["kept"]
+    assert all(tokenizer.decode(ids) == texts[doc_id] for doc_id, ids in tokens.items())
+
+
+def test_the_same_corpus_in_another_folder_has_the_same_digest(sample_crawl, sample_corpus, tmp_path):
+    moved = tmp_path / "moved"
+    os.symlink(sample_crawl, moved)
+    manifest = build_local(moved / "small.toml", tmp_path / "corpus")
+    assert manifest.digest == read_manifest(str(sample_corpus)).digest
+
+
+def test_running_again_does_nothing_and_changes_nothing(sample_recipe, corpus_copy):
+    before = read_manifest(str(corpus_copy)).digest
+    manifest, count = counted(sample_recipe, corpus_copy)
+    assert count == {"score": (0, 5), "encode": (0, 5), "pack": (0, 1)}
+    assert manifest.digest == before
+
+
+def test_a_changed_threshold_keeps_scores_and_gives_what_a_fresh_build_gives(sample_recipe, corpus_copy, tmp_path):
+    scores = {path: path.stat().st_mtime_ns for path in corpus_copy.glob("units/*/documents.parquet")}
+    manifest, count = counted(sample_recipe, corpus_copy, "gopher_quality.min_words=120")
+    assert count["score"] == (5, 0)
+    assert {path: path.stat().st_mtime_ns for path in scores} == scores
+    assert manifest.digest == build_local(sample_recipe, tmp_path / "fresh", "gopher_quality.min_words=120").digest
+
+
+def test_a_removed_unit_and_a_lost_file_are_redone_alone(sample_recipe, corpus_copy):
+    before = read_manifest(str(corpus_copy))
+    unit = before.units[0].unit_id
+    (corpus_copy / "units" / unit / "scores.parquet").unlink()
+    (corpus_copy / "tokens" / "part-00000.parquet").unlink()
+    manifest, count = counted(sample_recipe, corpus_copy)
+    assert count == {"score": (1, 4), "encode": (5, 0), "pack": (1, 0)}
+    assert manifest.digest == before.digest
+
+
+def test_a_build_that_was_stopped_goes_on(sample_recipe, sample_corpus, tmp_path):
+    class Stopped(Exception):
+        pass
+
+    def stop(stage, number, total, num_bytes, result):
+        if (stage, number) == ("score", 2):
+            raise Stopped
+
+    out = tmp_path / "corpus"
+    with pytest.raises(Stopped):
+        build(read_recipe(str(sample_recipe)), str(out), LocalRunner(), stop)
+    with pytest.raises(InputError, match="there is no manifest"):
+        read_manifest(str(out))
+    manifest, count = counted(sample_recipe, out)
+    assert count["score"] == (3, 2)
+    assert manifest.digest == read_manifest(str(sample_corpus)).digest
+
+
+def test_plain_readers_open_every_table(sample_corpus):
+    import duckdb
+
+    paths = sorted(sample_corpus.rglob("*.parquet"))
+    assert len(paths) > 30
+    for path in paths:
+        rows = pq.read_metadata(path).num_rows
+        assert pl.read_parquet(path).height == rows
+        assert duckdb.sql(f"select count(*) from '{path}'").fetchall() == [(rows,)]
+
+
+def test_a_gate_that_is_not_met_fails_the_build_with_slice_and_rule_named(sample_recipe, tmp_path):
+    recipe = tmp_path / "gated.toml"
+    text = sample_recipe.read_text("utf-8")
+    for name in ("warc/", "wet/", "blocklist.txt"):
+        text = text.replace(f'"{name}', f'"{sample_recipe.parent}/{name}')
+    gate = '[[audit.gate]]\nslice = "language"\nrule = "*"\nmax_drop_ratio = 0.0\nmin_documents = 10\n'
+    recipe.write_text(text + gate, "utf-8")
+    with pytest.raises(GateFailed, match="language.*en"):
+        build_local(recipe, tmp_path / "corpus")
+    assert (tmp_path / "corpus" / "report.html").exists()
+    assert not (tmp_path / "corpus" / "manifest.json").exists()
+
+
+def write_lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+RECIPE = """
+name = "tiny"
+[[source]]
+name = "lines"
+format = "jsonl"
+paths = ["*.jsonl"]
+[tokenize]
+tokenizer = "train:300"
+[pack]
+length = 16
+"""
+
+
+def test_all_formats_and_a_memory_folder_build(tmp_path):
+    text = "A quiet harbour town wakes early. Boats leave before the sun is up, and the market opens at six."
+    write_lines(tmp_path / "a.jsonl", [{"text": f"{text} Day {n}."} for n in range(30)])
+    pq.write_table(pl.DataFrame({"body": [f"{text} Week {n}." for n in range(9)]}).to_arrow(), tmp_path / "b.parquet")
+    (tmp_path / "c.txt").write_text(f"{text} Once.", "utf-8")
+    more = '[[source]]\nname = "{0}"\nformat = "{0}"\npaths = ["*.{1}"]\n{2}\n'
+    mapped = more.format("parquet", "parquet", 'columns = { text = "body" }')
+    (tmp_path / "recipe.toml").write_text(RECIPE + mapped + more.format("text", "txt", ""), "utf-8")
+    manifest = build_local(tmp_path / "recipe.toml", "memory://plan-test/corpus", "pack.validation_ratio=0.2")
+    assert manifest.counts["kept_source"] == {"lines": 30, "parquet": 9, "text": 1}
+    assert {shard.split for shard in manifest.shards if shard.kind == "packed"} == {"train", "validation"}
+    local = build_local(tmp_path / "recipe.toml", tmp_path / "out", "pack.validation_ratio=0.2")
+    assert local.digest == manifest.digest
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (('"*.jsonl"', '"none/*.jsonl"'), InputError, r"none/\*\.jsonl"),
+        (('"*.jsonl"', '"none.jsonl"'), InputError, "none.jsonl"),
+        (('"train:300"', '"none.json"'), ModelError, "none.json"),
+        (('"train:300"', '"train:many"'), RecipeError, "train:many"),
+        (('format = "jsonl"', 'format = "jsonl"\ncolumns = { text = "body" }'), SchemaMismatch, "body"),
+        (("[pack]", '[language]\nmodel = "a.jsonl"\n[pack]'), ModelError, "a.jsonl"),
+        (("[pack]", '[language]\nkeep = ["english"]\n[pack]'), RecipeError, "english"),
+        (("[pack]", '[[filter]]\nrule = "url"\ndomains = ["none.txt"]\n[pack]'), InputError, "none.txt"),
+    ],
+)
+def test_bad_input_is_named_before_any_data_is_read(tmp_path, change, error, message):
+    write_lines(tmp_path / "a.jsonl", [{"text": "one two three"}])
+    (tmp_path / "recipe.toml").write_text(RECIPE.replace(*change), "utf-8")
+    with pytest.raises(error, match=message):
+        build_local(tmp_path / "recipe.toml", tmp_path / "out")
+    assert not (tmp_path / "out" / "units").exists()
+
+
+def test_a_folder_of_another_recipe_is_refused_with_both_digests(sample_recipe, corpus_copy, tmp_path):
+    write_lines(tmp_path / "a.jsonl", [{"text": "one two three"}])
+    (tmp_path / "recipe.toml").write_text(RECIPE, "utf-8")
+    with pytest.raises(ManifestMismatch, match=r"another recipe \(digest [0-9a-f]{16}….*'tiny' \(digest [0-9a-f]{16}…"):
+        build_local(tmp_path / "recipe.toml", corpus_copy)
+    assert (corpus_copy / "manifest.json").exists()
+
+
+def test_a_folder_with_other_files_is_refused(tmp_path):
+    write_lines(tmp_path / "a.jsonl", [{"text": "one two three"}])
+    (tmp_path / "recipe.toml").write_text(RECIPE, "utf-8")
+    with pytest.raises(ManifestMismatch, match="holds other files"):
+        build_local(tmp_path / "recipe.toml", tmp_path)
+    assert (tmp_path / "recipe.toml").read_text("utf-8") == RECIPE
+
+
+def test_an_unwritable_folder_is_named(tmp_path):
+    write_lines(tmp_path / "a.jsonl", [{"text": "one two three"}])
+    (tmp_path / "recipe.toml").write_text(RECIPE, "utf-8")
+    with pytest.raises(ValueError, match=r"/proc/nowhere.*cannot be written"):
+        build_local(tmp_path / "recipe.toml", "/proc/nowhere")
+
+
+def test_a_corpus_without_a_kept_document_says_so(tmp_path):
+    write_lines(tmp_path / "a.jsonl", [{"text": "one two three"}])
+    (tmp_path / "recipe.toml").write_text(RECIPE + '[[filter]]\nrule = "gopher_quality"\n', "utf-8")
+    with pytest.raises(InputError, match="no document is kept"):
+        build_local(tmp_path / "recipe.toml", tmp_path / "out")
