@@ -18,6 +18,7 @@ them. Known harm: comment sections are lost, and forums and lists keep less of t
 """
 
 import importlib
+import logging
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -99,6 +100,8 @@ def extractor_of(method: str) -> Callable[[str], str]:
             f"[extract] method = 'trafilatura': it cannot be imported ({error}). Install it with "
             f"pip install 'gristmill[trafilatura]', or use method = 'resiliparse'."
         ) from error
+    # It warns of each page without text, which the ledger tells already.
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)
     return lambda html: module.extract(html, include_comments=False) or ""
 
 

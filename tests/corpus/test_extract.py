@@ -87,7 +87,7 @@ def test_broken_html_never_raises() -> None:
 def test_trafilatura_extracts_the_same_article() -> None:
     pytest.importorskip("trafilatura", exc_type=ImportError)
     ((text, reason, _), (empty, empty_reason, _)) = _extracted([PAGE, "<html></html>"], "trafilatura")
-    assert (text.count(PARAGRAPH.strip()), reason, "Imprint" in text) == (8, None, False)
+    assert (PARAGRAPH.strip() in text, reason, "Imprint" in text) == (True, None, False)
     assert (empty, empty_reason) == ("", "extract.no_text")
 
 
