@@ -6,9 +6,8 @@ import pyarrow as pa
 from rich.console import Console
 
 from cluster import show
-from cluster.run import build_corpus
-from corpus.sample import write_sample
-from corpus.sample.compare import compare
+from cluster.run import build_corpus, report_step
+from corpus.sample import compare, write_sample
 from corpus.tokenizers import load_tokenizer
 from manifests import ledger
 from manifests.manifest import Manifest
@@ -38,21 +37,22 @@ def run_demo(folder: str, console: Console, pages: int = 2400, steps: int = STEP
     ]
     console.print(show.table("planted against found", rows))
     console.rule("3. a model, trained from the manifest with Ray Train")
-    console.print(show.plain(_train(corpus, run, steps, console)))
+    _train(corpus, run, steps, console)
+    console.print(show.plain(f"`gristmill explain {run} --step 1` names the documents of its first step"))
     console.rule("4. a line from it")
     console.print(show.plain(_say(corpus, manifest, run), 1000), soft_wrap=True)
     console.print()
     console.print(show.plain(f"report: {corpus}/report.html"))
 
 
-def _train(corpus: str, run: str, steps: int, console: Console) -> str:
+def _train(corpus: str, run: str, steps: int, console: Console) -> None:
     from cluster.ray_data import connect
     from cluster.ray_train import train_with_ray
 
     with connect():
-        result = train_with_ray(corpus, TrainConfig(steps=steps), run, 1, None)
+        config = TrainConfig(steps=steps, global_batch=8, micro_batch=8, report_every=max(1, steps // 10))
+        result = train_with_ray(corpus, config, run, 1, None, report_step)
     show.trained(console, result)
-    return f"{run}: metrics.jsonl and checkpoints; `gristmill explain {run} --step 1` names the documents of a step"
 
 
 def _say(corpus: str, manifest: Manifest, run: str) -> str:

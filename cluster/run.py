@@ -132,4 +132,11 @@ def train_model(
     config = read_config(config_path) if config_path else TrainConfig()
     root = corpus_root(manifest)
     with connect(address, workers):
-        return train_with_ray(root, config, out or f"{root}-run", workers, address)
+        return train_with_ray(root, config, out or f"{root}-run", workers, address, report_step)
+
+
+def report_step(metrics: dict[str, Any]) -> None:
+    """A line on stderr for the metrics of a step."""
+    from trainer.__main__ import progress_line
+
+    print(progress_line(metrics), file=sys.stderr, flush=True)

@@ -153,8 +153,14 @@ def _changes(console: Console, changes: list[dict[str, Any]], samples: list[dict
 
 def trained(console: Console, result: dict[str, Any]) -> None:
     """The end of a training run."""
-    for name, value in result.items():
-        console.print(plain(f"{name}: {number(value)}"))
+    by_source = ", ".join(f"{name} {number(loss)}" for name, loss in result["loss_by_source"].items())
+    console.print(
+        plain(f"{result['step']:,} steps, {result['samples']:,} rows; loss {result['loss']:.4f} ({by_source})")
+    )
+    if "validation_loss" in result:
+        bits = f"{result['validation_bits_per_byte']:.4f} bits per byte"
+        console.print(plain(f"validation loss {result['validation_loss']:.4f}, {bits}"))
+    console.print(plain(f"checkpoint {result['checkpoint']}", 1000), soft_wrap=True)
 
 
 def checks(console: Console, made: "list[Check]") -> None:

@@ -3,6 +3,8 @@
 import uuid
 
 from corpus import stage
+from corpus.extract import extractor_of
+from corpus.normalize import check as check_normalize
 from corpus.read import check_source
 from corpus.recipe import Recipe
 from corpus.recipe_file import recipe_digest, to_toml
@@ -25,6 +27,8 @@ def prepare(recipe: Recipe, out: str) -> list[Unit]:
     _check_names(recipe)
     for rule in stage.chain(recipe):
         rule.check()
+    check_normalize(recipe.normalize)
+    extractor_of(recipe.extract.method)
     if trained_vocab_size(recipe.tokenize.tokenizer) is None:
         load_tokenizer(recipe.tokenize.tokenizer, recipe.tokenize.pretokenizer)
     units: list[Unit] = []
