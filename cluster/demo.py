@@ -12,12 +12,13 @@ from corpus.tokenizers import load_tokenizer
 from manifests import ledger
 from manifests.manifest import Manifest
 from trainer.checkpoint import latest_checkpoint
-from trainer.config import TrainConfig
+from trainer.config import ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from trainer.generate import generate
 
 PROMPT = "The "
 NUM_TOKENS = 48
-STEPS = 300
+STEPS = 450
+TEMPERATURE = 0.6
 
 
 def run_demo(folder: str, console: Console, pages: int = 2400, steps: int = STEPS) -> None:
@@ -50,9 +51,22 @@ def _train(corpus: str, run: str, steps: int, console: Console) -> None:
     from cluster.ray_train import train_with_ray
 
     with connect():
-        config = TrainConfig(steps=steps, global_batch=8, micro_batch=8, report_every=max(1, steps // 10))
-        result = train_with_ray(corpus, config, run, 1, None, report_step)
+        result = train_with_ray(corpus, _config(steps), run, 1, None, report_step)
     show.trained(console, result)
+
+
+def _config(steps: int) -> TrainConfig:
+    """Shallow and quick to learn: a minute or two on two cores."""
+    return TrainConfig(
+        steps=steps,
+        global_batch=8,
+        micro_batch=8,
+        report_every=max(1, steps // 10),
+        eval_every=steps,
+        model=ModelConfig(layers=2),
+        optimizer=OptimizerConfig(lr=8e-3),
+        schedule=ScheduleConfig(warmup_steps=min(10, steps)),
+    )
 
 
 def _say(corpus: str, manifest: Manifest, run: str) -> str:
@@ -60,4 +74,5 @@ def _say(corpus: str, manifest: Manifest, run: str) -> str:
     checkpoint = latest_checkpoint(run)
     assert checkpoint is not None
     prompt, _ = tokenizer.encode(pa.array([PROMPT], pa.large_string()))
-    return tokenizer.decode([*prompt.tolist(), *generate(checkpoint, prompt.tolist(), NUM_TOKENS, 0.8, seed=1)])
+    line = generate(checkpoint, prompt.tolist(), NUM_TOKENS, TEMPERATURE, seed=1)
+    return tokenizer.decode([*prompt.tolist(), *line])
