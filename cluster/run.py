@@ -17,7 +17,11 @@ from manifests.manifest import Manifest, corpus_root
 
 LABELS = {
     "score": "read, measure, decide",
-    "dedup": "find duplicates",
+    "dedup: pair exact": "find exact copies",
+    "dedup: pair near": "find near copies",
+    "dedup: send facts": "compare members",
+    "dedup: decide": "choose keepers",
+    "dedup: write unit": "write duplicates",
     "encode": "encode, write the ledger",
     "pack": "shuffle and pack",
 }

@@ -88,8 +88,7 @@ class Build:
         record = committed(self.out, uri, digest)
         started = time.monotonic()
         if record is None:
-            run = partial(self._map, "dedup")
-            made = deduplicate(self.out, list(commits), self.recipe.dedup, run)
+            made = deduplicate(self.out, list(commits), self.recipe.dedup, self._map_dedup)
             record = write_commit(uri, digest, made)
         else:
             self.reused["dedup"] = 1
@@ -203,14 +202,19 @@ class Build:
         shards.write_bytes(shards.join(self.out, "report.json"), text.encode("utf-8"))
         shards.write_bytes(shards.join(self.out, "report.html"), render(report).encode("utf-8"))
 
-    def _map(self, name: str, task: Callable[[Item], Item], items: list[Item]) -> Iterator[Item]:
-        """Run a task over items, telling the watcher of each result."""
+    def _map_dedup(self, task: Callable[[Item], Item], items: list[Item]) -> Iterator[Item]:
+        return self._map("dedup", task, items, f"dedup: {task.__name__.replace('_', ' ')}")
+
+    def _map(
+        self, name: str, task: Callable[[Item], Item], items: list[Item], label: str | None = None
+    ) -> Iterator[Item]:
+        """Run a task over items, telling the watcher of each result under its label."""
         started, done_bytes = time.monotonic(), 0
         sizes = {_key(item): int(item.get("input_bytes", 0)) for item in items}
         for number, result in enumerate(self.runner.map(task, items), start=1):
             done_bytes += sizes.get(_key(result), 0)
             self.reused[name] = self.reused.get(name, 0) + bool(result.get("reused"))
-            self.watch(name, number, len(items), done_bytes, result)
+            self.watch(label or name, number, len(items), done_bytes, result)
             yield result
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
 
