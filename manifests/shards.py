@@ -44,8 +44,16 @@ def join(uri: str, *parts: str) -> str:
 
 
 def filesystem(uri: str) -> tuple[Any, str]:
-    """The fsspec file system of a path or URI, and the path in it."""
-    return fsspec.core.url_to_fs(uri)  # type: ignore[no-any-return]
+    """The fsspec file system of a path or URI, and the path in it.
+
+    Raises InputError for a protocol that is unknown, or whose library is not installed.
+    """
+    try:
+        return fsspec.core.url_to_fs(uri)  # type: ignore[no-any-return]
+    except ImportError as error:
+        raise InputError(f"{uri}: {error}. Install that package with pip, on every node.") from None
+    except ValueError as error:
+        raise InputError(f"{uri}: {error}. Give a path or a URI such as s3://, gs:// or memory://.") from None
 
 
 def is_local(uri: str) -> bool:

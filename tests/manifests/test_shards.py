@@ -99,3 +99,9 @@ def test_digest_follows_a_changed_file(tmp_path):
     first = shards.file_digest(str(path))
     path.write_bytes(b"bb")
     assert shards.file_digest(str(path)) != first
+
+
+@pytest.mark.parametrize(("uri", "text"), [("nowhere://a/b", "Protocol not known: nowhere"), ("gs://a/b", "gcsfs")])
+def test_protocols_that_are_not_there_are_named_with_the_remedy(uri, text):
+    with pytest.raises(InputError, match=f"{uri}: .*{text}"):
+        shards.exists(uri)
