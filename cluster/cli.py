@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import BaseModel
-from rich.console import Console
 
 from cluster import show
 from manifests.errors import GristmillError, InputError
@@ -43,7 +42,7 @@ def build(
     from cluster.run import build_corpus
 
     manifest = build_corpus(recipe, out, runner, address, num_cpus, overrides or [])
-    show.manifest(Console(), out, manifest)
+    show.manifest(show.console(), out, manifest)
 
 
 @app.command()
@@ -138,7 +137,7 @@ def train(
     from cluster.run import train_model
 
     result = train_model(manifest, config, out, workers, address)
-    show.trained(Console(), result)
+    show.trained(show.console(), result)
 
 
 @app.command()
@@ -147,7 +146,7 @@ def doctor() -> None:
     from cluster.doctor import examine
 
     checks = examine()
-    show.checks(Console(), checks)
+    show.checks(show.console(), checks)
     if not all(check.passed for check in checks):
         raise typer.Exit(1)
 
@@ -162,7 +161,7 @@ def sample(
     from corpus.sample import write_sample
 
     write_sample(folder, seed, pages)
-    Console().print(f"{folder}: sample crawl and {folder}/recipe.toml", highlight=False, soft_wrap=True)
+    show.console().print(show.plain(f"{folder}: sample crawl and {folder}/recipe.toml", 1000))
 
 
 @app.command()
@@ -170,7 +169,7 @@ def demo(folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder to wo
     """Make the sample crawl, build it with Ray, train a small model, and say a line from it."""
     from cluster.demo import run_demo
 
-    run_demo(folder, Console())
+    run_demo(folder, show.console())
 
 
 def read_json(uri: str) -> dict[str, Any]:
@@ -187,7 +186,7 @@ def read_json(uri: str) -> dict[str, Any]:
 def _print(result: Any, as_json: bool, text: Any) -> None:
     """A result as JSON, or as text by a function of a console."""
     if not as_json:
-        text(Console())
+        text(show.console())
         return
     if isinstance(result, BaseModel):
         result = result.model_dump(mode="json")

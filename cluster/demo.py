@@ -24,11 +24,11 @@ TEMPERATURE = 0.6
 def run_demo(folder: str, console: Console, pages: int = 2400, steps: int = STEPS) -> None:
     """Run all of it below `folder`; run again, it goes on where it stopped."""
     crawl, corpus, run = (str(Path(folder, name)) for name in ("crawl", "corpus", "run"))
-    console.rule("1. a crawl, made up")
+    _heading(console, "1. a crawl, made up")
     if not Path(crawl, "recipe.toml").exists():
         write_sample(crawl, num_pages=pages)
     console.print(show.plain(f"{crawl}: WARC and WET shards, recipe.toml, and truth.jsonl: what is planted"))
-    console.rule("2. the corpus, built with Ray Data")
+    _heading(console, "2. the corpus, built with Ray Data")
     manifest = build_corpus(str(Path(crawl, "recipe.toml")), corpus, "ray", None, None, [])
     show.manifest(console, corpus, manifest)
     table = pa.table(ledger.scan(corpus).collect().to_arrow())
@@ -37,13 +37,17 @@ def run_demo(folder: str, console: Console, pages: int = 2400, steps: int = STEP
         for kind, planted, found in compare(str(Path(crawl, "truth.jsonl")), table)
     ]
     console.print(show.table("planted against found", rows))
-    console.rule("3. a model, trained from the manifest with Ray Train")
+    _heading(console, "3. a model, trained from the manifest with Ray Train")
     _train(corpus, run, steps, console)
     console.print(show.plain(f"`gristmill explain {run} --step 1` names the documents of its first step"))
-    console.rule("4. a line from it")
+    _heading(console, "4. a line from it")
     console.print(show.plain(_say(corpus, manifest, run), 1000), soft_wrap=True)
     console.print()
     console.print(show.plain(f"report: {corpus}/report.html"))
+
+
+def _heading(console: Console, text: str) -> None:
+    console.print(f"\n[bold]{text}[/bold]")
 
 
 def _train(corpus: str, run: str, steps: int, console: Console) -> None:

@@ -1,7 +1,9 @@
 """Results as text for a terminal. Text from documents goes through `plain`: no markup, no control characters."""
 
+import sys
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +17,15 @@ if TYPE_CHECKING:  # the command line starts without loading what only some comm
     from manifests.manifest import Manifest
 
 
+# Wide enough that ids and URLs stay whole where nobody watches: piped output is for grep and copying.
+PIPED_WIDTH = 400
+
+
+def console() -> Console:
+    """Standard output: as wide as the terminal, or wide enough for whole ids and URLs if it is piped."""
+    return Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH)
+
+
 def plain(value: object, max_chars: int = 300) -> Text:
     """A value as it is: rich markup and terminal escapes in it do nothing."""
     text = "".join(char if char.isprintable() or char == "\n" else " " for char in str(value))
@@ -24,7 +35,7 @@ def plain(value: object, max_chars: int = 300) -> Text:
 def table(title: str, rows: list[dict[str, Any]], columns: list[str] | None = None) -> Table:
     """Rows as a table; numbers to the right, with thousands separators."""
     names = columns or (list(rows[0]) if rows else [])
-    made = Table(title=title, title_justify="left", header_style="bold")
+    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in names:
         numeric = all(isinstance(row.get(name), (int, float)) for row in rows)
         made.add_column(name, justify="right" if numeric else "left", overflow="fold")
