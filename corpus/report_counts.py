@@ -9,6 +9,8 @@ from publicsuffixlist import PublicSuffixList
 
 from corpus.ledger_rows import Tally, batches, columns_of, host_of
 
+# Requests, metadata and the like: records of an archive that are beside a page, with its address.
+NOT_A_PAGE = "read.record_type"
 MAX_HOSTS = 400_000
 MAX_ERRORS = 20_000
 MAX_ERROR_CHARS = 200
@@ -24,7 +26,7 @@ def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
     """One pass over the ledger; frames with the columns named here, sorted by key, and sums as int64.
 
     fates: fate, stage, reason, documents, bytes, tokens; languages: language, fate, documents; hosts: host, kept,
-    other (the rarest may be forgotten, see Tally); errors: error, documents; components: component_size, documents.
+    other (of pages; the rarest may be forgotten, see Tally); errors: error, documents; components: component_size, documents.
     """
     available = columns_of(paths)
     label = pl.col("language.label") if "language.label" in available else pl.lit(None, pl.String)
@@ -51,7 +53,8 @@ def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
         )
         tallies["fates"].add(rows)
         tallies["languages"].add(rows.filter(pl.col("language").is_not_null()))
-        tallies["hosts"].add(rows.filter(pl.col("host").is_not_null()))
+        is_page = pl.col("reason").ne_missing(NOT_A_PAGE)
+        tallies["hosts"].add(rows.filter(pl.col("host").is_not_null() & is_page))
         tallies["errors"].add(rows.filter(pl.col("fate") == "failed"))
         tallies["components"].add(rows.filter(is_kept & (pl.col("component_size") > 1)))
     return {name: tally.table() for name, tally in tallies.items()}
@@ -75,16 +78,19 @@ def totals(fates: pl.DataFrame) -> dict[str, int]:
 def funnel(fates: pl.DataFrame, rules: Sequence[str]) -> list[dict[str, Any]]:
     """label, num_left and num_lost of each step from records read to documents kept.
 
-    rules: the stages that drop, in run order, without reading and extraction, which make one step together.
+    rules: the stages that drop, in run order, without reading and extraction. These make two steps: records that are
+    no pages at all, and pages that fail or have no text.
     """
     lost: dict[str, int] = {}
     for row in fates.iter_rows(named=True):
         if row["fate"] != "kept":
             name = row["stage"] if row["stage"] in rules and row["fate"] != "failed" else ""
+            name = NOT_A_PAGE if row["reason"] == NOT_A_PAGE else name
             lost[name] = lost.get(name, 0) + row["documents"]
     left = totals(fates)["num_records"]
     steps = [{"label": "records read", "num_left": left, "num_lost": 0}]
-    for name, label in [("", "documents with text"), *((rule, f"after {rule}") for rule in rules)]:
+    reading = [(NOT_A_PAGE, "pages and texts"), ("", "documents with text")]
+    for name, label in [*reading, *((rule, f"after {rule}") for rule in rules)]:
         left -= lost.get(name, 0)
         steps.append({"label": label, "num_left": left, "num_lost": lost.get(name, 0)})
     return steps

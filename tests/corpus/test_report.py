@@ -6,8 +6,10 @@ import shutil
 import subprocess
 from html.parser import HTMLParser
 
+import polars as pl
 import pytest
 
+from corpus import report_counts
 from corpus.audit import audit
 from corpus.recipe import Audit
 from corpus.report import audit_tables, build_report, render
@@ -83,6 +85,7 @@ def test_the_funnel_leads_from_records_to_kept_documents(nine):
     steps = [(step["label"], step["num_left"], step["num_lost"]) for step in report_of(nine)["funnel"]]
     assert [step for step in steps if step[2] or "after" not in step[0]] == [
         ("records read", 9, 0),
+        ("pages and texts", 9, 0),
         ("documents with text", 8, 1),
         ("after language", 7, 1),
         ("after gopher_quality", 5, 2),
@@ -301,3 +304,15 @@ def test_a_browser_draws_every_chart_without_an_error_and_no_text_runs(browser, 
     assert len(re.findall(r'<svg class="main-svg"', done.stdout)) >= num_drawn
     # Errors of scripts and whatever the policy refused to load are written to the console.
     assert "CONSOLE" not in done.stderr
+
+
+def test_records_that_are_no_pages_are_a_step_of_their_own_and_in_no_domain():
+    columns = {"fate": pl.String, "stage": pl.String, "reason": pl.String, "documents": pl.Int64}
+    rows = [
+        ("dropped", "read", "read.record_type", 5),
+        ("dropped", "read", "read.http_status", 2),
+        ("kept", None, None, 3),
+    ]
+    fates = pl.DataFrame(rows, schema=columns, orient="row").with_columns(bytes=pl.lit(0), tokens=pl.lit(0))
+    steps = [(step["label"], step["num_left"], step["num_lost"]) for step in report_counts.funnel(fates, [])]
+    assert steps == [("records read", 10, 0), ("pages and texts", 5, 5), ("documents with text", 3, 2)]
