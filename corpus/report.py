@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.offline import get_plotlyjs
 
 from corpus import report_charts, report_counts, report_samples
@@ -61,7 +61,7 @@ def render(report: dict[str, Any]) -> str:
     library = get_plotlyjs().replace("\r\n", "\n")
     script = folder.joinpath("report.js").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=_number, ratio=_ratio, size=_size)
+    environment.filters.update(number=_number, ratio=_ratio, size=_size, breakable=_breakable)
     page = environment.from_string(folder.joinpath("report_page.html").read_text("utf-8"))
     return page.render(
         report=report,
@@ -110,6 +110,11 @@ def _cell(row: dict[str, Any] | None, overall: float) -> dict[str, Any] | None:
 
 def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+
+
+def _breakable(name: str) -> Markup:
+    """A name that lines may break after its underscores and full stops."""
+    return Markup(escape(name).replace("_", Markup("_<wbr>")).replace(".", Markup(".<wbr>")))
 
 
 def _number(value: float | None) -> str:
