@@ -1,62 +1,91 @@
 """The Ray Data runner: one read task per item, the task mapped over it in the same process, results streamed back.
 
 Only items and commit records travel; texts, scores and tokens stay between the task and the files it writes. Ray runs a
-task again when its worker dies; what the dead one had committed is skipped.
+task again when its worker dies; what the dead one had committed is skipped. Ray Data would do so without end: an item
+that has cost MAX_ATTEMPTS workers is given up here.
 """
 
 import contextlib
 import json
 import logging
 import os
+import socket
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 
 from corpus.run_local import Item
+from manifests import errors
 from manifests.errors import GristmillError, JobFailed
 
-# Read by Ray when it is imported or started; set here once, before that.
-_QUIET = {"RAY_DATA_DISABLE_PROGRESS_BARS": "1", "RAY_DEDUP_LOGS": "1", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-for _name, _value in _QUIET.items():
-    os.environ.setdefault(_name, _value)
+# Read by Ray when it is imported. The first keeps it from warning of a change in how it hides GPUs from tasks, the
+# second from printing on stdout, in many words, that a worker died: the runner says that in few.
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")
 
-import ray  # noqa: E402
-from ray.data import Datasource, ReadTask  # noqa: E402
-from ray.data.block import BlockMetadata  # noqa: E402
+import ray
+import ray.data
+from ray.data.block import BlockMetadata
+from ray.exceptions import RayError, RayTaskError
+
+# Workers that may die over one item; Ray's own default for tasks outside of Ray Data is 1 + 3.
+MAX_ATTEMPTS = 4
+# A task has one CPU, so these libraries get one thread each. Read when they first use their thread pools.
+_ONE_THREAD = {"POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 @contextlib.contextmanager
 def connect(address: str | None = None, num_cpus: int | None = None) -> Iterator[None]:
     """A connection to the cluster at `address`, or a Ray started here for the time of the block.
 
+    Without an address the one in RAY_ADDRESS is taken; num_cpus is for a Ray that starts here.
     Raises JobFailed with what to do if the address does not answer.
     """
     if ray.is_initialized():
         yield
         return
-    logging.getLogger("ray").setLevel(logging.WARNING)
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.WARNING, "configure_logging": True}
-    if address is None and "RAY_ADDRESS" not in os.environ:
-        options |= {"include_dashboard": False, "num_cpus": num_cpus}
+    _silence()
+    # Else Ray would join whatever Ray was last started on this machine.
+    here = address is None and "RAY_ADDRESS" not in os.environ
+    options: dict[str, Any] = {"include_dashboard": False, "num_cpus": num_cpus} if here else {}
     try:
-        ray.init(address=address, **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+        if not here:
+            _knock(address or os.environ["RAY_ADDRESS"])
+        ray.init(address="local" if here else address, log_to_driver=False, logging_level=logging.ERROR, **options)
+    except (OSError, RuntimeError, ValueError, RayError) as error:
+        where = address or os.environ.get("RAY_ADDRESS", "this machine")
         raise JobFailed(
-            f"Ray at {address or 'this machine'} does not answer: {error}. Start one with `ray start --head`, "
-            "give the right --address, or use --runner local."
+            f"Ray at {where} does not answer: {_last_line(error)} Start one with `ray start --head`, give the right "
+            "--address (and RAY_AUTH_MODE=token where it asks for a token), or use --runner local."
         ) from error
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    context.execution_no_progress_timeout_s = -1  # one big unit may take hours
+    context.raise_original_map_exception = True
     try:
         yield
     finally:
         ray.shutdown()
 
 
-class _Items(Datasource):  # type: ignore[misc]
+def _knock(address: str) -> None:
+    """Raise OSError if nothing listens at HOST:PORT: Ray would try for minutes, and talk of it."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+
+
+def _silence() -> None:
+    """Keep Ray's talk off the terminal: what matters arrives as an error of ours; its log files still have it all."""
+    for handler in logging.getLogger("ray.data").handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setLevel(logging.CRITICAL)
+
+
+class _Items(ray.data.Datasource):  # type: ignore[misc]
     """A datasource of items, one read task each, so that Ray schedules and retries them one by one."""
 
     def __init__(self, items: list[Item]) -> None:
@@ -65,28 +94,46 @@ class _Items(Datasource):  # type: ignore[misc]
     def estimate_inmemory_data_size(self) -> int | None:
         return sum(len(json.dumps(item)) for item in self._items)
 
-    def get_read_tasks(self, parallelism: int, *args: Any, **kwargs: Any) -> list[ReadTask]:
+    def get_read_tasks(self, parallelism: int, *args: Any, **kwargs: Any) -> list[ray.data.ReadTask]:
         return [_read_task(item) for item in self._items]
 
 
-def _read_task(item: Item) -> ReadTask:
+def _read_task(item: Item) -> ray.data.ReadTask:
     text = json.dumps(item)
 
     def read() -> Iterable[pa.Table]:
         return [pa.table({"item": [text]})]
 
-    return ReadTask(read, BlockMetadata(num_rows=1, size_bytes=len(text), input_files=None, exec_stats=None))
+    return ray.data.ReadTask(read, BlockMetadata(num_rows=1, size_bytes=len(text), input_files=None, exec_stats=None))
 
 
 class _Mapped:
-    """The task as a function of tables, which is what Ray Data maps."""
+    """The task as a function of tables, which is what Ray Data maps.
 
-    def __init__(self, task: Callable[[Item], Item]) -> None:
+    Errors that a user can mend are results, by name and text: Ray would add advice of its own to an exception's text.
+    """
+
+    def __init__(self, task: Callable[[Item], Item], max_attempts: int) -> None:
         self.task = task
+        self.max_attempts = max_attempts
 
     def __call__(self, table: pa.Table) -> pa.Table:
-        results = [json.dumps(self.task(json.loads(text))) for text in table["item"].to_pylist()]
-        return pa.table({"result": pa.array(results, pa.string())})
+        for name, value in _ONE_THREAD.items():
+            os.environ.setdefault(name, value)
+        outcomes = [json.dumps(self._outcome(json.loads(text))) for text in table["item"].to_pylist()]
+        return pa.table({"outcome": pa.array(outcomes, pa.string())})
+
+    def _outcome(self, item: Item) -> Item:
+        num_lost = ray._private.worker.global_worker.core_worker.get_current_task_attempt_number()
+        if num_lost >= self.max_attempts:
+            return {"num_lost": num_lost, "item": item}
+        try:
+            return {"num_lost": num_lost, "item": item, "result": self.task(item)}
+        except GristmillError as error:
+            return {"error": type(error).__name__, "message": str(error)}
+        except OSError as error:
+            message = f"a task failed: {error}. Check path and connection, then run the same command again."
+            return {"error": "JobFailed", "message": message}
 
 
 class RayRunner:
@@ -95,32 +142,45 @@ class RayRunner:
     name = "ray"
 
     def map(self, task: Callable[[Item], Item], items: list[Item]) -> Iterator[Item]:
-        """Yield the tasks' results as they come; raises a task's own GristmillError, JobFailed for lost workers."""
+        """Yield the tasks' results as they come, after telling on stderr if workers died over one.
+
+        Raises a task's own GristmillError, JobFailed for an item that kills workers again and again.
+        """
         if not items:
             return
-        mapped = _Mapped(task)
+        mapped = _Mapped(task, MAX_ATTEMPTS)
         dataset = ray.data.read_datasource(_Items(items), override_num_blocks=len(items)).map_batches(
             mapped.__call__, batch_format="pyarrow", batch_size=None, zero_copy_batch=True
         )
         try:
             for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-                yield from (json.loads(text) for text in batch["result"].to_pylist())
-        except GristmillError:
-            raise
-        except ray.exceptions.RayError as error:
-            raise _cause(error) from error
+                yield from (_result(json.loads(text)) for text in batch["outcome"].to_pylist())
+        except RayTaskError:
+            raise  # a mistake of ours, with its traceback on the worker
+        except RayError as error:
+            raise JobFailed(
+                f"Ray lost a task: {_last_line(error)} Finished work is kept: run the same command again."
+            ) from error
 
 
-def _cause(error: BaseException) -> GristmillError:
-    """The error of ours that a Ray error carries, or JobFailed that says what Ray said."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, GristmillError) and not isinstance(seen, ray.exceptions.RayError):
-            return seen
-        inner = getattr(seen, "cause", None)
-        seen = inner if isinstance(inner, BaseException) else seen.__cause__
-    text = str(error).strip().splitlines()
-    return JobFailed(
-        f"a task on the cluster failed: {text[-1] if text else type(error).__name__}. Finished units are kept: "
-        "run the same command again. If workers run out of memory, give the cluster more per CPU."
-    )
+def _result(outcome: Item) -> Item:
+    """The result of a task; raises the error of ours that it ended with."""
+    if "error" in outcome:
+        kind: type[GristmillError] = getattr(errors, outcome["error"])
+        raise kind(outcome["message"])
+    about = f"died over {json.dumps(outcome['item'])[:200]}"
+    if "result" not in outcome:
+        raise JobFailed(
+            f"{outcome['num_lost']} workers {about}. Finished work is kept: run the same command again. If memory is "
+            "short, start Ray with fewer CPUs (--num-cpus) or on larger machines."
+        )
+    if outcome["num_lost"]:
+        print(f"{outcome['num_lost']} workers {about}; it was done again", file=sys.stderr, flush=True)
+    result: Item = outcome["result"]
+    return result
+
+
+def _last_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    text = lines[-1].strip() if lines else type(error).__name__
+    return text if text.endswith(".") else f"{text}."

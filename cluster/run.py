@@ -68,61 +68,62 @@ def progress() -> Iterator[Watch]:
 
 def _bars(bars: Progress) -> Watch:
     tasks: dict[str, TaskID] = {}
-    state = _Rates()
+    rates = _Rates()
 
     def watch(stage: str, done: int, total: int, num_bytes: int, result: Item) -> None:
+        rates.add(stage, num_bytes, result)
         if stage not in tasks:
             tasks[stage] = bars.add_task(LABELS.get(stage, stage), total=total, rate="")
-        bars.update(tasks[stage], completed=done, total=total, rate=state.text(stage, num_bytes, result))
+        bars.update(tasks[stage], completed=done, rate=", ".join(rates.parts()))
 
     return watch
 
 
 def _plain_lines() -> Watch:
-    state = _Rates()
+    """A line every two seconds, and one at the end of each stage."""
+    rates = _Rates()
+    printed = time.monotonic()
 
     def watch(stage: str, done: int, total: int, num_bytes: int, result: Item) -> None:
-        if state.due(stage, done, total):
-            left = state.seconds_left(stage, done, total)
-            text = f"{LABELS.get(stage, stage)}: {done}/{total} {state.text(stage, num_bytes, result)} {left}".rstrip()
+        nonlocal printed
+        rates.add(stage, num_bytes, result)
+        if done == total or rates.now - printed > 2.0:
+            left = [f"about {rates.seconds / done * (total - done):.0f} s left"] if done < total else []
+            text = ", ".join([f"{LABELS.get(stage, stage)}: {done}/{total}", *rates.parts(), *left])
             print(text, file=sys.stderr, flush=True)
+            printed = rates.now
 
     return watch
 
 
 class _Rates:
-    """Speed and kept share per stage, for people to read."""
+    """Speed of the stage that runs, and the share of documents kept so far, before dedup."""
 
     def __init__(self) -> None:
-        self.started: dict[str, float] = {}
-        self.last: dict[str, float] = {}
-        self.num_kept = 0
-        self.num_documents = 0
+        self.stage = ""
+        self.now = self.started = time.monotonic()
+        self.num_bytes = self.num_kept = self.num_documents = 0
 
-    def due(self, stage: str, done: int, total: int) -> bool:
-        """At most a line every two seconds, and one at the end of each stage."""
-        now = time.monotonic()
-        self.started.setdefault(stage, now)
-        if done < total and now - self.last.get(stage, 0.0) < 2.0:
-            return False
-        self.last[stage] = now
-        return True
+    @property
+    def seconds(self) -> float:
+        """Time since the last event of the stage before."""
+        return self.now - self.started
 
-    def seconds_left(self, stage: str, done: int, total: int) -> str:
-        """Time left at the speed so far."""
-        seconds = time.monotonic() - self.started[stage]
-        return f"about {seconds / done * (total - done):.0f} s left" if done < total else ""
-
-    def text(self, stage: str, num_bytes: int, result: Item) -> str:
-        """MB/s and the share of documents kept so far, before dedup."""
-        seconds = time.monotonic() - self.started.setdefault(stage, time.monotonic())
-        parts = [f"{num_bytes / 1e6 / seconds:.1f} MB/s"] if num_bytes and seconds > 0.5 else []
+    def add(self, stage: str, num_bytes: int, result: Item) -> None:
+        """Take in an event; num_bytes: of the stage so far."""
+        if stage != self.stage:
+            self.stage, self.started, self.num_kept, self.num_documents = stage, self.now, 0, 0
+        self.num_bytes, self.now = num_bytes, time.monotonic()
         if stage == "score":
             self.num_kept += result["fates"].get("kept", 0)
             self.num_documents += result["num_documents"]
-            if self.num_documents:
-                parts.append(f"kept {self.num_kept / self.num_documents:.1%} of {self.num_documents:,} documents")
-        return ", ".join(parts)
+
+    def parts(self) -> list[str]:
+        """MB/s, if it can be told, and the kept share."""
+        parts = [f"{self.num_bytes / 1e6 / self.seconds:.2g} MB/s"] if self.num_bytes and self.seconds > 0.5 else []
+        if self.num_documents:
+            parts.append(f"kept {self.num_kept / self.num_documents:.1%} of {self.num_documents:,} documents")
+        return parts
 
 
 def train_model(

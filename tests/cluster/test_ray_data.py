@@ -1,0 +1,146 @@
+import json
+import os
+import signal
+from functools import partial
+
+import pytest
+import ray
+
+from cluster import ray_data
+from cluster.ray_data import RayRunner, connect
+from corpus.plan import build
+from corpus.recipe_file import read_recipe
+from manifests.errors import InputError, JobFailed
+from manifests.manifest import read_manifest
+from tests.conftest import unwatched
+
+# Ray warns about settings of its own when it is imported.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")]
+
+
+@pytest.fixture(scope="module")
+def one_cpu():
+    with connect(num_cpus=1):
+        yield
+
+
+@pytest.fixture
+def die_once(tmp_path):
+    """A folder in which a task leaves a mark before it kills its worker."""
+    folder = tmp_path / "marks"
+    folder.mkdir()
+    return folder
+
+
+def mapped(task, items):
+    return sorted(json.dumps(result, sort_keys=True) for result in RayRunner().map(task, items))
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_one_worker_builds_what_this_process_builds(sample_recipe, sample_corpus, tmp_path):
+    events = []
+    manifest = build(read_recipe(str(sample_recipe)), str(tmp_path), RayRunner(), lambda *event: events.append(event))
+    assert manifest.digest == read_manifest(str(sample_corpus)).digest
+    assert manifest.run["runner"] == "ray"
+    assert [event[1:3] for event in events if event[0] == "score"] == [(number, 5) for number in range(1, 6)]
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_a_worker_killed_in_the_middle_of_a_unit_changes_no_byte(
+    sample_recipe, sample_corpus, tmp_path, die_once, capfd
+):
+    class DyingRunner(RayRunner):
+        def map(self, task, items):
+            def dying(item):
+                mark = die_once / item["unit"]["unit_id"]
+                first = not any(die_once.iterdir())
+                result = task(item)
+                if first:
+                    mark.touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return result
+
+            yield from super().map(dying if "unit" in items[0] else task, items)
+
+    manifest = build(read_recipe(str(sample_recipe)), str(tmp_path / "out"), DyingRunner(), unwatched)
+    assert manifest.digest == read_manifest(str(sample_corpus)).digest
+    (died,) = die_once.iterdir()
+    told = capfd.readouterr().err
+    assert told.startswith("1 workers died over ")
+    assert told.endswith("; it was done again\n")
+    assert died.name in told
+    assert manifest.run["reused"]["score"] == 1
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_an_item_that_kills_every_worker_is_named_and_given_up(monkeypatch, capfd):
+    def die(item):
+        if item["number"] == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return item
+
+    monkeypatch.setattr(ray_data, "MAX_ATTEMPTS", 2)
+    with pytest.raises(JobFailed, match=r'^2 workers died over \{"number": 2\}.*run the same command again'):
+        mapped(die, [{"number": number} for number in range(3)])
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_an_error_of_ours_arrives_as_itself(capfd):
+    def fail(item):
+        raise InputError("a.warc.gz: cannot be opened.\nGive another.")
+
+    with pytest.raises(InputError) as caught:
+        mapped(fail, [{}])
+    assert type(caught.value) is InputError
+    assert str(caught.value) == "a.warc.gz: cannot be opened.\nGive another."
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_a_lost_connection_is_a_failed_job(capfd):
+    def fail(item):
+        raise ConnectionResetError(104, "Connection reset by peer")
+
+    with pytest.raises(JobFailed, match="Connection reset by peer.*run the same command again"):
+        mapped(fail, [{}])
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_a_mistake_in_a_task_keeps_its_traceback():
+    def stumble(item):
+        return item["missing"]
+
+    with pytest.raises(ray.exceptions.RayTaskError, match=r"in stumble[\s\S]*KeyError: 'missing"):
+        mapped(stumble, [{}])
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_more_items_than_workers_all_come_back():
+    def double(offset, item):
+        return {"double": 2 * item["number"] + offset}
+
+    items = [{"number": number} for number in range(20)]
+    expected = sorted(json.dumps({"double": 2 * number + 1}) for number in range(20))
+    assert mapped(partial(double, 1), items) == expected
+    assert mapped(partial(double, 1), []) == []
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_a_task_gets_one_thread_per_pool():
+    def threads(item):
+        import polars
+        import pyarrow
+
+        return {"polars": polars.thread_pool_size(), "arrow": pyarrow.cpu_count(), **os.environ}
+
+    (seen,) = RayRunner().map(threads, [{}])
+    assert (seen["polars"], seen["arrow"], seen["RAYON_NUM_THREADS"]) == (1, 1, "1")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "nonsense"])
+def test_an_address_that_does_not_answer_is_named(monkeypatch, address):
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    with pytest.raises(JobFailed, match=f"^Ray at {address} does not answer: .*--runner local"), connect(address):
+        pass
