@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from importlib import metadata
 from typing import Any
 
 from corpus import gather, stage
@@ -20,7 +19,7 @@ from corpus.recipe import Recipe
 from corpus.recipe_file import portable, recipe_digest
 from corpus.report import build_report, render
 from corpus.run_local import Item, Runner
-from corpus.score import score_unit, unit_folder
+from corpus.score import SCORE_LIBRARIES, TEXT_LIBRARIES, score_unit, unit_folder, versions
 from corpus.train_tokenizer import trained_vocab_size
 from corpus.units import Unit
 from manifests import ledger, schemas, shards
@@ -307,13 +306,14 @@ def bounds_of(recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def _models(recipe: Recipe) -> dict[str, str]:
-    """Content digests of the files that filters read: config field -> sha256."""
-    found = {}
+    """Content digests of the files that filters read: `rule.field`, with a position or key where there are several."""
+    found = {"language.model": recipe.language.model_digest}
     for rule in stage.chain(recipe):
         for key, value in rule.model_dump(mode="json", context={"files": "digest"}).items():
-            if isinstance(value, str) and value.startswith("sha256:"):
-                found[f"{rule.rule}.{key}"] = value.removeprefix("sha256:")
-    found["language.model"] = recipe.language.model_digest
+            several = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else []
+            for name, entry in [(key, value), *((f"{key}.{place}", entry) for place, entry in several)]:
+                if isinstance(entry, str) and entry.startswith("sha256:"):
+                    found[f"{rule.rule}.{name}"] = entry.removeprefix("sha256:")
     return found
 
 
@@ -328,5 +328,7 @@ def _schemas(recipe: Recipe) -> dict[str, str]:
 
 
 def _versions() -> dict[str, str]:
-    names = ("gristmill", "pyarrow", "numpy", "numba", "resiliparse", "fastwarc", "gigatoken", "tokenizers", "xxhash")
-    return {name: metadata.version(name) for name in names}
+    """Versions of gristmill and of the libraries that decide bytes."""
+    return versions(
+        (*TEXT_LIBRARIES, *SCORE_LIBRARIES, "gristmill", "pyarrow", "numpy", "gigatoken", "tokenizers", "xxhash")
+    )

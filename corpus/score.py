@@ -5,8 +5,11 @@ are held. What a former run left is used again as far as the recipe's changes al
 scores if only thresholds changed, everything if nothing did.
 """
 
+import contextlib
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -28,6 +31,9 @@ from manifests.shards import FileEntry, TableWriter
 
 # Raise a number when the bytes that its step writes change for an unchanged recipe.
 STEP_VERSIONS = {"text": 1, "scores": 1, "decisions": 1, "runs": 1}
+# Libraries whose version decides bytes: another version redoes the step.
+TEXT_LIBRARIES = ("fastwarc", "resiliparse", "trafilatura")
+SCORE_LIBRARIES = ("ahocorasick_rs", "fasttext-numpy2-wheel", "phonenumbers", "publicsuffixlist", "python-stdnum")
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,7 @@ def step_digests(recipe: Recipe, source: Source) -> StepDigests:
     text = digest_json(
         [
             STEP_VERSIONS["text"],
+            versions(TEXT_LIBRARIES),
             facts,
             recipe.extract.model_dump(mode="json") if source.format == "warc" else None,
             recipe.normalize.model_dump(mode="json", context={"files": "digest"}),
@@ -54,10 +61,19 @@ def step_digests(recipe: Recipe, source: Source) -> StepDigests:
     measuring = [[rule.rule, rule.measuring()] for rule in stage.chain(recipe)]
     deciding = [[rule.rule, rule.model_dump(mode="json", context={"files": "digest"})] for rule in stage.chain(recipe)]
     both = [measuring, deciding] if recipe.short_circuit else measuring
-    scores = digest_json([STEP_VERSIONS["scores"], text, recipe.short_circuit, both])
+    scores = digest_json([STEP_VERSIONS["scores"], versions(SCORE_LIBRARIES), text, recipe.short_circuit, both])
     decisions = digest_json([STEP_VERSIONS["decisions"], scores, deciding])
     runs = digest_json([STEP_VERSIONS["runs"], decisions, recipe.dedup.model_dump(mode="json")])
     return StepDigests(text, scores, decisions, runs)
+
+
+def versions(names: tuple[str, ...]) -> dict[str, str]:
+    """Versions of the installed ones of these distributions, and of Python's Unicode data."""
+    found = {"unicode": unicodedata.unidata_version}
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
 
 
 def unit_folder(unit_id: str) -> str:
