@@ -26,7 +26,8 @@ def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
     """One pass over the ledger; frames with the columns named here, sorted by key, and sums as int64.
 
     fates: fate, stage, reason, documents, bytes, tokens; languages: language, fate, documents; hosts: host, kept,
-    other (of pages; the rarest may be forgotten, see Tally); errors: error, documents; components: component_size, documents.
+    other (of pages; the rarest may be forgotten, see Tally); errors: error, documents; components: component_size,
+    documents.
     """
     available = columns_of(paths)
     label = pl.col("language.label") if "language.label" in available else pl.lit(None, pl.String)
