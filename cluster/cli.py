@@ -3,13 +3,13 @@
 import json
 import sys
 from dataclasses import asdict, is_dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from pydantic import BaseModel
 
 from cluster import show
-from manifests.errors import GristmillError, InputError
+from manifests.errors import GristmillError, InputError, IntegrityError
 
 app = typer.Typer(
     name="gristmill",
@@ -41,6 +41,10 @@ def build(
     """Build a corpus from a recipe, or finish one that was begun."""
     from cluster.run import build_corpus
 
+    if num_cpus is not None and (address is not None or runner == "local"):
+        raise typer.BadParameter("--num-cpus is for a Ray that starts here: not with --address or --runner local.")
+    if address is not None and runner == "local":
+        raise typer.BadParameter("--address is for --runner ray.")
     manifest = build_corpus(recipe, out, runner, address, num_cpus, overrides or [])
     show.manifest(show.console(), out, manifest)
 
@@ -180,6 +184,8 @@ def read_json(uri: str) -> dict[str, Any]:
         content: dict[str, Any] = json.loads(shards.read_bytes(uri))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{uri}: there is no report. Is it the folder of a corpus whose build got that far?") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise IntegrityError(f"{uri}: is not JSON ({error}). Run the build again.") from None
     return content
 
 
@@ -188,11 +194,14 @@ def _print(result: Any, as_json: bool, text: Any) -> None:
     if not as_json:
         text(show.console())
         return
-    if isinstance(result, BaseModel):
-        result = result.model_dump(mode="json")
-    elif is_dataclass(result) and not isinstance(result, type):
-        result = asdict(result)
-    print(json.dumps(result, indent=1, ensure_ascii=False, default=str))
+    # ASCII only: as it is, a document's text could hold what a terminal obeys.
+    print(json.dumps(result, indent=1, default=_as_json))
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
 def main() -> None:
@@ -200,12 +209,16 @@ def main() -> None:
     try:
         app()
     except GristmillError as error:
-        message = " ".join(str(error).split())
-        print(f"gristmill: {message}", file=sys.stderr)
-        raise SystemExit(1) from None
+        _fail(str(error), 1)
+    except OSError as error:  # a path or a connection; where we know more we say it with an error of ours
+        _fail(f"{error}. Check the path, the permissions and the connection.", 1)
     except KeyboardInterrupt:
-        print("gristmill: stopped. Finished work is kept; run the same command again to go on.", file=sys.stderr)
-        raise SystemExit(130) from None
+        _fail("stopped. Finished work is kept; run the same command again to go on.", 130)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    print(f"gristmill: {' '.join(str(show.plain(message, 10_000)).split())}", file=sys.stderr)
+    raise SystemExit(code)
 
 
 if __name__ == "__main__":

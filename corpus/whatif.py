@@ -14,6 +14,10 @@ from manifests import ledger, shards
 from manifests.errors import RecipeError
 
 NUM_SAMPLES = 20
+LEDGER_COLUMNS = [
+    *("doc_id", "source", "url", "date", "fate", "stage", "reason", "error"),
+    *("num_bytes", "num_tokens", "duplicate_of", "component_size"),
+]
 
 
 @dataclass(frozen=True)
@@ -30,23 +34,24 @@ class WhatIf:
 def whatif(out: str, overrides: Iterable[str]) -> WhatIf:
     """Decide again with changed thresholds.
 
-    A duplicate counts as kept in place of its keeper where the keeper would go; documents admitted anew count as kept,
-    for no signatures of them exist yet. Tokens of documents without a count are estimated from their bytes at the
-    corpus's own ratio. Raises RecipeError if an override changes what is measured, which needs a build.
+    Where the keeper of a component would go, the next by the recipe's policy stays in its place. Two things only a
+    build can tell: whether a component falls apart without that document, and of which documents those admitted anew
+    are duplicates, so these count as kept. Their tokens are estimated from their bytes, at the rate of the kept
+    documents in their language. Raises RecipeError if an override changes anything but thresholds.
     """
     path = shards.join(out, "recipe.toml")
     old, new = read_recipe(path), read_recipe(path, overrides)
     _check_same_measures(old, new)
     schema = stage.scores_schema(old)
-    names = ["doc_id", "source", "url", "fate", "stage", "reason", "error", "num_bytes", "num_tokens", "duplicate_of"]
     scored = [name for name in schema.names if name != "doc_id"]
-    frame = ledger.scan(out, [*names, *scored]).collect(engine="streaming")
-    decided = _decide(frame, schema, new)
-    frame = frame.select([*names, "language.label"]).rename({"language.label": "language"}).with_columns(decided)
-    frame = _with_new_fate(frame)
-    ratio = frame.select(pl.col("num_tokens").sum() / pl.col("num_bytes").filter(pl.col("fate") == "kept").sum()).item()
-    tokens = pl.coalesce(pl.col("num_tokens"), (pl.col("num_bytes") * (ratio or 0.0)).round().cast(pl.Int64))
-    frame = frame.with_columns(tokens.alias("tokens"))
+    frame = ledger.scan(out, [*LEDGER_COLUMNS, *scored]).collect(engine="streaming")
+    frame = frame.with_columns(_decide(frame, schema, new)).with_columns(_policy(old).alias("policy"))
+    if old.short_circuit:
+        _check_all_measured(frame, scored)
+    frame = frame.rename({"language.label": "language"}).select(
+        *LEDGER_COLUMNS, "language", "policy", "passes", "new_reason"
+    )
+    frame = _with_tokens(_with_new_fate(frame))
     changed = frame.filter(pl.col("new_fate") != pl.col("fate"))
     before = pl.col("reason").fill_null("kept").alias("before")
     after = pl.col("new_reason").fill_null("kept").alias("after")
@@ -66,13 +71,27 @@ def whatif(out: str, overrides: Iterable[str]) -> WhatIf:
 
 
 def _check_same_measures(old: Recipe, new: Recipe) -> None:
-    before = [[rule.rule, rule.measuring()] for rule in stage.chain(old)]
-    after = [[rule.rule, rule.measuring()] for rule in stage.chain(new)]
-    if before != after or old.normalize != new.normalize or old.extract != new.extract:
-        changed = [a[0] for a, b in zip(after, before, strict=False) if a != b] or ["the list of filters"]
+    before, after = old.model_dump(exclude={"filter", "language"}), new.model_dump(exclude={"filter", "language"})
+    changed = [f"[{key}]" for key in before if before[key] != after[key]]
+    chains = [[[rule.rule, rule.measuring()] for rule in stage.chain(recipe)] for recipe in (old, new)]
+    changed += [f"what {new[0]} measures" for was, new in zip(*chains, strict=False) if was != new]
+    if len(chains[0]) != len(chains[1]):
+        changed += ["the list of filters"]
+    if changed:
         raise RecipeError(
-            f"--set changes what {changed[0]} measures, not only a threshold; stored scores cannot tell. "
+            f"--set changes {changed[0]}, not only a threshold: stored scores cannot tell. "
             "Run `gristmill build` with the changed recipe."
+        )
+
+
+def _check_all_measured(frame: pl.DataFrame, scored: list[str]) -> None:
+    """With short_circuit a document has no scores after its first reason."""
+    admitted = frame.filter((pl.col("passes") == "kept") & (pl.col("fate") == "dropped"))
+    num_unknown = admitted.select(pl.any_horizontal(pl.col(scored).is_null()).sum()).item()
+    if num_unknown:
+        raise RecipeError(
+            f"{num_unknown} documents would pass where they were dropped, but have no scores for the filters after "
+            "that: the corpus was built with short_circuit = true. Run `gristmill build` with the changed recipe."
         )
 
 
@@ -87,18 +106,33 @@ def _decide(frame: pl.DataFrame, schema: pa.Schema, recipe: Recipe) -> list[pl.S
     return [decided["fate"].alias("passes"), decided["reason"].alias("new_reason")]
 
 
+def _policy(recipe: Recipe) -> pl.Expr:
+    """Sort key, ascending with nulls last, that puts the document to keep first; see corpus.dedup.keepers."""
+    minhash = recipe.dedup.minhash
+    if minhash is not None and minhash.keep == "earliest":
+        return pl.col("date")
+    quality = minhash.quality if minhash is not None and minhash.keep == "best_quality" else None
+    return -pl.col(quality or "num_bytes")
+
+
 def _with_new_fate(frame: pl.DataFrame) -> pl.DataFrame:
-    """Fates after dedup: of each component the keeper stays if it passes, else the first member that does."""
-    component = pl.coalesce("duplicate_of", "doc_id")
-    rank = pl.struct(pl.col("passes") != "kept", pl.col("fate") != "kept", pl.col("doc_id")).rank("ordinal")
-    frame = frame.with_columns(first=rank.over(component) == 1)
-    fate = (
-        pl.when((pl.col("passes") == "kept") & ~pl.col("first")).then(pl.lit("duplicate")).otherwise(pl.col("passes"))
-    )
-    reason = (
-        pl.when(fate == "duplicate").then(pl.coalesce("reason", pl.lit("dedup.near"))).otherwise(pl.col("new_reason"))
-    )
+    """Fates after dedup: of each component the first member that passes stays, by the policy and then by id."""
+    component = pl.coalesce("duplicate_of", "doc_id").alias("component")
+    members = frame.filter((pl.col("component_size") > 1) & (pl.col("passes") == "kept")).with_columns(component)
+    keepers = members.sort("policy", "doc_id", nulls_last=True).unique("component", keep="first", maintain_order=True)
+    stays = (pl.col("component_size") == 1) | pl.col("doc_id").is_in(keepers["doc_id"].implode())
+    fate = pl.when((pl.col("passes") == "kept") & ~stays).then(pl.lit("duplicate")).otherwise(pl.col("passes"))
+    reason = pl.when(fate == "duplicate").then(pl.col("reason")).otherwise(pl.col("new_reason"))
     return frame.with_columns(new_fate=fate, new_reason=reason)
+
+
+def _with_tokens(frame: pl.DataFrame) -> pl.DataFrame:
+    """Column `tokens`: counted, or estimated for documents that were not kept."""
+    kept_bytes = pl.col("num_bytes").filter(pl.col("fate") == "kept").sum()
+    rate = pl.col("num_tokens").sum() / kept_bytes
+    rate = pl.when(kept_bytes.over("language") > 0).then(rate.over("language")).otherwise(rate)
+    estimated = (pl.col("num_bytes") * rate).fill_nan(0.0).round().cast(pl.Int64)
+    return frame.with_columns(tokens=pl.coalesce("num_tokens", estimated))
 
 
 def _table(frame: pl.DataFrame, column: str) -> list[dict[str, Any]]:
