@@ -11,7 +11,7 @@ from corpus.run_local import LocalRunner
 from manifests import ledger
 from manifests.errors import GateFailed, InputError, ManifestMismatch, ModelError, RecipeError, SchemaMismatch
 from manifests.manifest import read_manifest
-from tests.conftest import build_local, unwatched
+from tests.conftest import build_local
 
 
 def counted(recipe_path, out, *overrides):
