@@ -1,0 +1,163 @@
+import json
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from corpus.verify import verify
+from manifests import shards
+from manifests.errors import InputError, IntegrityError, ManifestMismatch
+from manifests.manifest import Manifest, parse_manifest, read_manifest, to_text
+from tests.conftest import build_local
+
+RECIPE = """
+name = "small"
+[[source]]
+name = "s"
+format = "jsonl"
+paths = ["*.jsonl"]
+[dedup.minhash]
+[tokenize]
+tokenizer = "train:300"
+[pack]
+length = 16
+validation_ratio = 0.2
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A corpus of two units, small enough to damage each of its files once."""
+    folder = tmp_path_factory.mktemp("small")
+    text = "A quiet harbour town wakes early. Boats leave before the sun is up, and the market opens at six."
+    for name in "ab":
+        lines = [json.dumps({"text": f"{text} Day {number} of {name}."}) for number in range(20)]
+        (folder / f"{name}.jsonl").write_text("\n".join([*lines, lines[0], "no JSON"]))
+    (folder / "recipe.toml").write_text(RECIPE)
+    build_local(folder / "recipe.toml", folder / "out")
+    return folder / "out"
+
+
+def listed(manifest):
+    return [*manifest.shards, *manifest.files, *manifest.side_files]
+
+
+def resealed(out, **changes):
+    """Change the manifest and make its digests fit, so that only the counts can tell."""
+    manifest = Manifest.model_validate(read_manifest(str(out)).model_dump() | changes)
+    (out / "manifest.json").write_text(to_text(manifest.sealed()))
+
+
+def test_a_finished_corpus_is_sound(sample_corpus):
+    manifest = read_manifest(str(sample_corpus))
+    result = verify(str(sample_corpus))
+    assert result.problems == []
+    assert result.num_files == len(shards.list_files(str(sample_corpus))) - 1
+    assert result.num_bytes == sum(file.bytes for file in listed(manifest))
+    assert result.num_records == sum(manifest.counts["fate"].values())
+
+
+def test_a_flipped_byte_in_any_file_is_found_and_the_file_named(small):
+    paths = shards.list_files(str(small))
+    kinds = {path.split("/")[0] for path in paths}
+    assert {"units", "ledger", "duplicates", "tokens", "packed", "recipe.toml", "report.html"} < kinds
+    for path in paths:
+        sound = (small / path).read_bytes()
+        middle = len(sound) // 2
+        (small / path).write_bytes(sound[:middle] + bytes([sound[middle] ^ 1]) + sound[middle + 1 :])
+        if path == "manifest.json":
+            with pytest.raises((IntegrityError, ManifestMismatch), match=r"manifest\.json"):
+                verify(str(small))
+        else:
+            (problem,) = verify(str(small)).problems
+            assert problem.startswith(f"{small}/{path}: SHA-256 is ")
+        (small / path).write_bytes(sound)
+    assert verify(str(small)).problems == []
+
+
+def test_any_missing_file_is_named(small):
+    for path in shards.list_files(str(small)):
+        sound = (small / path).read_bytes()
+        (small / path).unlink()
+        if path == "manifest.json":
+            with pytest.raises(InputError, match="there is no manifest"):
+                verify(str(small))
+        else:
+            (problem,) = verify(str(small)).problems
+            assert problem.startswith(f"{small}/{path}: is missing.")
+        (small / path).write_bytes(sound)
+    assert verify(str(small)).problems == []
+
+
+@pytest.mark.parametrize("path", ["letter.txt", "ledger/more.parquet", "packed/16/part-00009.parquet"])
+def test_a_file_that_no_manifest_lists_is_named(corpus_copy, path):
+    (corpus_copy / path).parent.mkdir(exist_ok=True)
+    (corpus_copy / path).write_bytes(b"more")
+    (problem,) = verify(str(corpus_copy)).problems
+    assert problem == f"{corpus_copy}: files that no manifest lists: {path}."
+
+
+def test_a_changed_digest_in_the_manifest_is_found(small, tmp_path):
+    manifest = read_manifest(str(small))
+    text = to_text(manifest.model_copy(update={"digest": "0" * 64}))
+    with pytest.raises(IntegrityError, match="checksum"):
+        parse_manifest(text, "manifest.json")
+
+
+def rewritten_ledger(out, change):
+    """Change a ledger file and have the manifest list what is there now."""
+    manifest = read_manifest(str(out))
+    path = next(file.path for file in manifest.files if file.path.startswith("ledger/"))
+    pq.write_table(change(pq.read_table(out / path)), out / path)
+    entry = shards.file_entry(str(out), path)
+    files = [
+        file.model_copy(update={"sha256": entry.sha256, "bytes": entry.bytes}) if file.path == path else file
+        for file in manifest.files
+    ]
+    resealed(out, files=[file.model_dump() for file in files])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda table: table.slice(1), "records were read, the ledger has"),
+        (lambda table: pa.concat_tables([table, table.slice(0, 1)]), "1 ledger rows repeat a document id"),
+        (
+            lambda table: table.filter(pc.not_equal(table["fate"], "kept")),
+            "documents are kept, the token shards hold",
+        ),
+        (
+            lambda table: table.set_column(
+                table.schema.get_field_index("num_tokens"),
+                table.schema.field("num_tokens"),
+                pc.add(table["num_tokens"], 1),
+            ),
+            "tokens, the token shards",
+        ),
+        (
+            lambda table: table.set_column(
+                table.schema.get_field_index("file"),
+                table.schema.field("file"),
+                pa.array(["elsewhere.warc.gz"] * table.num_rows),
+            ),
+            "the ledger has records of files that are no units",
+        ),
+    ],
+)
+def test_a_ledger_that_lost_or_gained_records_does_not_add_up(corpus_copy, change, problem):
+    rewritten_ledger(corpus_copy, change)
+    problems = verify(str(corpus_copy)).problems
+    assert any(problem in one for one in problems)
+
+
+def test_packed_rows_that_lack_tokens_do_not_add_up(corpus_copy):
+    manifest = read_manifest(str(corpus_copy))
+    made = [
+        shard.model_copy(update={"tokens": shard.tokens - 1}) if shard.split == "validation" else shard
+        for shard in manifest.shards
+    ]
+    resealed(corpus_copy, shards=[shard.model_dump() for shard in made])
+    (problem,) = verify(str(corpus_copy)).problems
+    assert "packed rows hold" in problem
