@@ -66,8 +66,8 @@ def test_documents_of_one_corpus_alone_are_absent_in_the_other(tmp_path):
     first, second = built(tmp_path / "a", 4, 18), built(tmp_path / "b", 6, 18)
     assert diff(first, second).changes == [
         {"before": "absent", "after": "kept", "documents": 1},
-        {"before": "absent", "after": "read.json", "documents": 1},
-        {"before": "read.json", "after": "kept", "documents": 1},
+        {"before": "absent", "after": "read.invalid_json", "documents": 1},
+        {"before": "read.invalid_json", "after": "kept", "documents": 1},
     ]
 
 
