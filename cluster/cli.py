@@ -1,4 +1,7 @@
-"""The command line: parse, call one function, print. Library errors are one line on stderr and exit code 1."""
+"""The command line: parse, call one function, print. Library errors are one line on stderr and exit code 1.
+
+Imports of ours stand in the functions: another package of the same name is told of before it is imported in our place.
+"""
 
 import json
 import sys
@@ -9,7 +12,6 @@ import typer
 from pydantic import BaseModel
 
 from cluster import show
-from manifests.errors import GristmillError, InputError, IntegrityError
 
 app = typer.Typer(
     name="gristmill",
@@ -87,7 +89,7 @@ def verify(out: OutDir, as_json: AsJson = False) -> None:
 def explain(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="A corpus, or a training run for --step.")],
     document: Annotated[str | None, typer.Argument(metavar="DOC_ID|URL", help="Document to explain.")] = None,
-    step: Annotated[int | None, typer.Option(min=0, help="Training step whose documents to name.")] = None,
+    step: Annotated[int | None, typer.Option(min=1, help="Training step whose documents to name.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell what became of a document and why, or which documents a training step saw."""
@@ -179,6 +181,7 @@ def demo(folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder to wo
 def read_json(uri: str) -> dict[str, Any]:
     """A JSON file of a corpus. Raises InputError if it is not there."""
     from manifests import shards
+    from manifests.errors import InputError, IntegrityError
 
     try:
         content: dict[str, Any] = json.loads(shards.read_bytes(uri))
@@ -206,6 +209,12 @@ def _as_json(value: Any) -> Any:
 
 def main() -> None:
     """Entry point `gristmill`: exit code 0, 1 for a library error (one line on stderr), 2 for a wrong call."""
+    from cluster.doctor import shadowed
+
+    if foreign := shadowed():
+        _fail(f"{foreign[0].name} is {foreign[0].found}. {foreign[0].remedy}", 1)
+    from manifests.errors import GristmillError
+
     try:
         app()
     except GristmillError as error:

@@ -1,4 +1,7 @@
-"""What could go wrong on this machine, looked at before it does."""
+"""What could go wrong on this machine, looked at before it does.
+
+Nothing of ours is imported with this module, so that `shadowed` can be asked first.
+"""
 
 import os
 import shutil
@@ -7,9 +10,6 @@ import tempfile
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-
-from filters.language import Language
-from manifests.errors import GristmillError
 
 PACKAGES = ("manifests", "filters", "corpus", "trainer", "cluster")
 MIN_FREE_BYTES = 5 * 1024**3
@@ -30,6 +30,11 @@ def examine() -> list[Check]:
     return [_python(), *(_package(name) for name in PACKAGES), *_libraries(), _language_model(), _disk(), _kernels()]
 
 
+def shadowed() -> list[Check]:
+    """The checks of our packages that another of the same name stands before."""
+    return [check for check in map(_package, PACKAGES) if not check.passed]
+
+
 def _python() -> Check:
     version = ".".join(str(part) for part in sys.version_info[:3])
     return Check("python", sys.version_info >= (3, 11), version, "Use Python 3.11 or newer.")
@@ -40,13 +45,9 @@ def _package(name: str) -> Check:
     here = Path(__file__).resolve().parent.parent / name
     spec = util.find_spec(name)
     found = [str(Path(path).resolve()) for path in (spec.submodule_search_locations or [])] if spec else []
-    foreign = [path for path in found if Path(path) != here]
-    remedy = (
-        f"Another package shadows ours: uninstall the one at {foreign[0]}, or use an environment of its own."
-        if foreign
-        else ""
-    )
-    return Check(f"package {name}", found == [str(here)], found[0] if found else "not found", remedy)
+    where = found[0] if found else str(spec.origin if spec else "not found")
+    remedy = f"It stands before gristmill's own in {here.parent}: uninstall it, or use an environment of its own."
+    return Check(f"package {name}", found == [str(here)], where, remedy)
 
 
 def _libraries() -> list[Check]:
@@ -60,6 +61,9 @@ def _libraries() -> list[Check]:
 
 
 def _language_model() -> Check:
+    from filters.language import Language
+    from manifests.errors import GristmillError
+
     try:
         Language().check()
     except GristmillError as error:

@@ -50,7 +50,7 @@ def number(value: object) -> str:
         return ""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return str(value)
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:,.4g}"
 
 
 def manifest(console: Console, out: str, made: "Manifest") -> None:
@@ -105,6 +105,8 @@ def explained(console: Console, records: "list[Explained]") -> None:
         place = f"record   {record.uri} offset {row['offset']} length {row['length']} (source {row['source']})"
         console.print(plain(place, 1000), soft_wrap=True)
         console.print(plain(f"again    {record.again}"))
+        if row["language.label"]:
+            console.print(plain(f"language {row['language.label']} ({number(row['language.score'])})"))
         if row["error"]:
             console.print(plain(f"error    {row['error']}"))
         if record.bounds:

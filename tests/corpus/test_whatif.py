@@ -140,3 +140,37 @@ def test_documents_without_scores_are_not_guessed(tmp_path):
     assert totals(whatif(str(tmp_path / "out"), ["gopher_quality.min_words=500"]))["kept_after"] == 0
     with pytest.raises(RecipeError, match="^1 documents would pass .*short_circuit = true"):
         whatif(str(tmp_path / "out"), ["gopher_quality.min_words=2"])
+
+
+COPIES = """
+name = "copies"
+[[source]]
+name = "s"
+format = "jsonl"
+paths = ["*.jsonl"]
+[[filter]]
+rule = "gopher_quality"
+min_stop_words = 0
+[dedup.minhash]
+keep = "{keep}"
+[tokenize]
+tokenizer = "train:300"
+"""
+
+
+@pytest.mark.parametrize(("keep", "next_best"), [("longest", 2), ("earliest", 0)])
+def test_of_three_copies_the_next_by_the_policy_follows(tmp_path, keep, next_best):
+    words = [f"word{number}" for number in range(80)]
+    rows = [(" ".join([*words, *["boat"] * extra]), f"2024-01-0{day}") for extra, day in ((1, 2), (4, 1), (2, 3))]
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "{text}", "date": "{date}"}}\n' for text, date in rows))
+    (tmp_path / "recipe.toml").write_text(COPIES.format(keep=keep))
+    overrides = ["gopher_quality.min_alphabetic_word_ratio=0.0", "gopher_quality.max_words=83"]
+    build_local(tmp_path / "recipe.toml", tmp_path / "out", overrides[0])
+    result = whatif(str(tmp_path / "out"), overrides)
+    ids = ledger.scan(str(tmp_path / "out"), ["doc_id"]).collect()["doc_id"].to_list()
+    assert {row["doc_id"]: (row["before"], row["after"]) for row in result.samples} == {
+        ids[1]: ("kept", "gopher_quality.too_many_words"),
+        ids[next_best]: ("dedup.near", "kept"),
+    }
+    frame = rebuilt(tmp_path / "recipe.toml", tmp_path / "again", overrides)
+    assert frame.filter(fate="kept")["doc_id"].to_list() == [ids[next_best]]

@@ -1,0 +1,63 @@
+import os
+import subprocess
+import sys
+from importlib import metadata
+
+import pytest
+
+from cluster import doctor
+from cluster.doctor import PACKAGES, Check, examine, shadowed
+from manifests.errors import ModelError
+
+
+def found(name):
+    (check,) = [check for check in examine() if check.name == name]
+    return check
+
+
+def test_the_environment_of_these_tests_is_sound():
+    assert [check for check in examine() if not check.passed and check.name != "temporary space"] == []
+    assert [check.name for check in examine()][1:6] == [f"package {name}" for name in PACKAGES]
+    assert found("ray").found == metadata.version("ray")
+    assert shadowed() == []
+
+
+@pytest.mark.parametrize("name", ["manifests", "filters"])
+def test_a_package_before_ours_is_told_of_before_it_is_imported(tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text("raise SystemExit('imported')")
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    call = [sys.executable, "-m", "cluster.cli", "doctor"]
+    ended = subprocess.run(call, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"gristmill: package {name} is {tmp_path}/{name}. It stands before gristmill's own in ")
+    assert line.endswith("uninstall it, or use an environment of its own.")
+
+
+def test_a_missing_library_says_how_to_install_it(monkeypatch):
+    def version(name):
+        if name == "gigatoken":
+            raise metadata.PackageNotFoundError(name)
+        return "1.0"
+
+    monkeypatch.setattr(doctor.metadata, "version", version)
+    assert found("gigatoken") == Check("gigatoken", False, "not installed", "pip install gigatoken")
+    assert found("numba") == Check("numba", True, "1.0")
+
+
+def test_an_unusable_language_model_says_what_to_do(monkeypatch):
+    def check(self):
+        raise ModelError("lid.176.ftz: is not installed.")
+
+    monkeypatch.setattr("filters.language.Language.check", check)
+    assert found("language model") == Check("language model", False, "not usable", "lid.176.ftz: is not installed.")
+
+
+def test_a_full_disk_and_an_unwritable_cache_are_found(monkeypatch, tmp_path):
+    monkeypatch.setattr(doctor, "MIN_FREE_BYTES", 1 << 62)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "none"))
+    assert not found("temporary space").passed
+    assert "TMPDIR" in found("temporary space").remedy
+    assert found("kernel cache").found == str(tmp_path / "none")
+    assert not found("kernel cache").passed
