@@ -11,13 +11,19 @@ import pyarrow.compute as pc
 from corpus.commits import Record, committed, files_present, write_commit
 from corpus.encode import EncodeWriter
 from corpus.recipe import Recipe
-from corpus.score import stored_texts, unit_folder
+from corpus.rows import RowReader, row_groups
+from corpus.score import stored_texts, unit_folder, versions
 from corpus.tokenizers import load_tokenizer
 from manifests import schemas, shards
 from manifests.digest import digest_json
-from manifests.shards import FileEntry
+from manifests.shards import FileEntry, TableWriter
 
-VERSION = 1
+VERSION = 2
+# Libraries whose version decides the bytes of tokens and shards.
+TOKEN_LIBRARIES = ("pyarrow", "gigatoken", "tokenizers")
+RECORD_COLUMNS = [name for name in schemas.RECORD.names if name not in ("text", "reason", "extra")]
+
+Counts = npt.NDArray[np.int64]
 
 
 def finish_unit(recipe: Recipe, out: str, plan: dict[str, Any], item: dict[str, Any]) -> Record:
@@ -31,43 +37,40 @@ def finish_unit(recipe: Recipe, out: str, plan: dict[str, Any], item: dict[str, 
     done = committed(out, uri, item["digest"])
     if done and (not item["need_tokens"] or files_present(out, {"files": done["tokens"]})):
         return {**done, "reused": True}
-    tokens = _encode(recipe, out, plan, unit_id)
-    entry = _write_ledger(out, unit_id, _duplicates(out, unit_id))
-    return write_commit(uri, item["digest"], [entry], unit_id=unit_id, tokens=[asdict(file) for file in tokens])
+    tokens, num_tokens = _encode(recipe, out, plan, unit_id)
+    ledger = _write_ledger(out, unit_id, num_tokens)
+    return write_commit(uri, item["digest"], [ledger], unit_id=unit_id, tokens=[asdict(file) for file in tokens])
 
 
 def finish_digest(recipe: Recipe, plan: dict[str, Any], runs_digest: str, input_sha256: str) -> str:
     """What decides the bytes that finish_unit writes for one unit."""
-    return digest_json([VERSION, runs_digest, input_sha256, plan, recipe.seed, recipe.pack.validation_ratio])
+    used = versions(TOKEN_LIBRARIES)
+    return digest_json([VERSION, used, runs_digest, input_sha256, plan, recipe.seed, recipe.pack.validation_ratio])
 
 
-def _duplicates(out: str, unit_id: str) -> pa.Table:
-    return shards.read_table(shards.join(out, "duplicates", f"{unit_id}.parquet"))
-
-
-def _encode(recipe: Recipe, out: str, plan: dict[str, Any], unit_id: str) -> list[FileEntry]:
+def _encode(recipe: Recipe, out: str, plan: dict[str, Any], unit_id: str) -> tuple[list[FileEntry], Counts]:
+    """Write the unit's tokens; also int64 (num_records,): tokens of each kept document, -1 for the other records."""
     folder = unit_folder(unit_id)
     tokenizer = load_tokenizer(shards.join(out, plan["tokenizer"]), plan["pretokenizer"])
     writer = EncodeWriter(
         shards.join(out, folder), tokenizer, plan["num_buckets"], recipe.seed, recipe.pack.validation_ratio
     )
     keep = kept_rows(out, unit_id)
-    labels = shards.read_table(shards.join(out, folder, "scores.parquet"), ["language.label"])["language.label"]
+    num_tokens = np.full(len(keep), -1, np.int64)
+    labels = RowReader(shards.join(out, folder, "scores.parquet"), ["language.label"])
     for first_row, batch, text in stored_texts(shards.join(out, folder)):
-        rows = pa.array(np.flatnonzero(keep[first_row : first_row + batch.num_rows]))
+        rows = np.flatnonzero(keep[first_row : first_row + batch.num_rows])
+        languages = labels.take(batch.num_rows)["language.label"]
         if len(rows):
-            languages = labels.slice(first_row, batch.num_rows)
-            writer.add(
-                pa.table(
-                    {
-                        "doc_id": batch["doc_id"].take(rows),
-                        "text": text.take(rows),
-                        "source": batch["source"].take(rows),
-                        "language": languages.take(rows),
-                    }
-                )
-            )
-    return [FileEntry(f"{folder}/{file.path}", file.rows, file.bytes, file.sha256) for file in writer.finish()]
+            columns = {
+                "doc_id": batch["doc_id"],
+                "text": text,
+                "source": batch["source"],
+                "language": languages,
+            }
+            num_tokens[first_row + rows] = writer.add(pa.table(columns).take(pa.array(rows)))
+    files = [FileEntry(f"{folder}/{file.path}", file.rows, file.bytes, file.sha256) for file in writer.finish()]
+    return files, num_tokens
 
 
 def kept_rows(out: str, unit_id: str) -> npt.NDArray[np.bool_]:
@@ -79,39 +82,49 @@ def kept_rows(out: str, unit_id: str) -> npt.NDArray[np.bool_]:
     return np.asarray(kept.to_numpy(zero_copy_only=False), bool)
 
 
-def _write_ledger(out: str, unit_id: str, duplicates: pa.Table) -> FileEntry:
+def _duplicates(out: str, unit_id: str) -> pa.Table:
+    return shards.read_table(shards.join(out, "duplicates", f"{unit_id}.parquet"))
+
+
+def _write_ledger(out: str, unit_id: str, num_tokens: Counts) -> FileEntry:
     """Join documents, decisions, scores, duplicates and token counts of a unit; same rows, same order."""
     folder = shards.join(out, unit_folder(unit_id))
-    names = [name for name in schemas.RECORD.names if name not in ("text", "reason", "extra")]
-    records = shards.read_table(shards.join(folder, "documents.parquet"), names)
-    decisions = shards.read_table(shards.join(folder, "decisions.parquet"))
-    scores = shards.read_table(shards.join(folder, "scores.parquet"))
-    tokens = shards.read_table(shards.join(folder, "tokens.parquet"), ["doc_id", "num_tokens"])
-    found = _lookup(decisions["doc_id"], duplicates, "doc_id")
-    kind = duplicates["kind"].combine_chunks().take(found)
-    loser = pc.fill_null(pc.not_equal(kind, "keeper"), False)
-    null = pa.nulls(records.num_rows, pa.string())
-    columns = {name: records[name] for name in names}
-    columns |= {
-        "fate": pc.if_else(loser, "duplicate", decisions["fate"].combine_chunks()),
-        "stage": pc.if_else(loser, "dedup", decisions["stage"].combine_chunks()),
-        "reason": pc.if_else(
-            loser, pc.binary_join_element_wise("dedup", kind, "."), decisions["reason"].combine_chunks()
-        ),
-        "num_bytes": pc.fill_null(scores["text.num_bytes"], 0),
-        "num_tokens": tokens["num_tokens"].combine_chunks().take(_lookup(decisions["doc_id"], tokens, "doc_id")),
-        "duplicate_of": pc.if_else(loser, duplicates["kept_doc_id"].combine_chunks().take(found), null),
-        "duplicate_kind": pc.if_else(loser, kind, null),
-        "jaccard": pc.if_else(loser, duplicates["jaccard"].combine_chunks().take(found), pa.scalar(None, pa.float64())),
-        "component_size": pc.fill_null(duplicates["component_size"].combine_chunks().take(found), 1),
-    }
-    measures = [name for name in scores.column_names if name != "doc_id"]
+    duplicates = _duplicates(out, unit_id)
+    decisions = RowReader(shards.join(folder, "decisions.parquet"))
+    scores = RowReader(shards.join(folder, "scores.parquet"))
+    measures = [name for name in scores.schema.names if name != "doc_id"]
     schema = pa.schema([*schemas.LEDGER, *(scores.schema.field(name) for name in measures)])
-    arrays = [columns[field.name] for field in schemas.LEDGER] + [scores[name] for name in measures]
-    table = pa.Table.from_arrays(arrays, names=schema.names).cast(schema)
-    return shards.write_table(shards.join(out, "ledger", f"{unit_id}.parquet"), table, f"ledger/{unit_id}.parquet")
+    path = f"ledger/{unit_id}.parquet"
+    with TableWriter(shards.join(out, path), schema, path=path) as writer:
+        first_row = 0
+        for records in row_groups(shards.join(folder, "documents.parquet"), RECORD_COLUMNS):
+            decided, scored = decisions.take(records.num_rows), scores.take(records.num_rows)
+            tokens = num_tokens[first_row : first_row + records.num_rows]
+            columns = _ledger_columns(records, decided, scored, duplicates, tokens)
+            arrays = [columns[field.name] for field in schemas.LEDGER] + [scored[name] for name in measures]
+            writer.write(pa.Table.from_arrays(arrays, names=schema.names).cast(schema))
+            first_row += records.num_rows
+    assert writer.entry is not None
+    return writer.entry
 
 
-def _lookup(values: pa.ChunkedArray, table: pa.Table, column: str) -> pa.Array:
-    """Row of each value in table[column], null where it is not there."""
-    return pc.index_in(values, value_set=table[column]).combine_chunks()
+def _ledger_columns(
+    records: pa.Table, decided: pa.Table, scored: pa.Table, duplicates: pa.Table, num_tokens: Counts
+) -> dict[str, Any]:
+    """The columns of LEDGER for a batch of records."""
+    found = pc.index_in(decided["doc_id"], value_set=duplicates["doc_id"]).combine_chunks()
+    twin = {name: duplicates[name].combine_chunks().take(found) for name in duplicates.column_names}
+    loser = pc.fill_null(pc.not_equal(twin["kind"], "keeper"), False)
+    null = pa.nulls(records.num_rows, pa.string())
+    reason = pc.binary_join_element_wise("dedup", twin["kind"], ".")
+    return {name: records[name] for name in RECORD_COLUMNS} | {
+        "fate": pc.if_else(loser, "duplicate", decided["fate"].combine_chunks()),
+        "stage": pc.if_else(loser, "dedup", decided["stage"].combine_chunks()),
+        "reason": pc.if_else(loser, reason, decided["reason"].combine_chunks()),
+        "num_bytes": pc.fill_null(scored["text.num_bytes"], 0),
+        "num_tokens": pa.array(num_tokens, mask=num_tokens < 0),
+        "duplicate_of": pc.if_else(loser, twin["kept_doc_id"], null),
+        "duplicate_kind": pc.if_else(loser, twin["kind"], null),
+        "jaccard": pc.if_else(loser, twin["jaccard"], pa.scalar(None, pa.float64())),
+        "component_size": pc.fill_null(twin["component_size"], 1),
+    }

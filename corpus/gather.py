@@ -9,15 +9,14 @@ import pyarrow.compute as pc
 
 from corpus.commits import Record, committed, write_commit
 from corpus.encode import gather_bucket
-from corpus.finish import kept_rows
+from corpus.finish import TOKEN_LIBRARIES, kept_rows
 from corpus.pack import PackedFile, Settings, pack_bucket
 from corpus.recipe import Recipe
-from corpus.score import stored_texts, unit_folder
+from corpus.score import stored_texts, unit_folder, versions
 from corpus.tokenizers import load_tokenizer
 from corpus.train_tokenizer import MAX_SAMPLE_BYTES, train_tokenizer, trained_vocab_size
 from manifests import shards
 from manifests.digest import digest_json, hash_fraction
-from manifests.errors import InputError
 from manifests.manifest import Shard, TokenizerFacts
 from manifests.shards import FileEntry
 
@@ -27,30 +26,22 @@ COMMIT = "tokenizer.commit.json"
 def place_tokenizer(recipe: Recipe, out: str, unit_ids: list[str], kept_bytes: int, decided_by: str) -> FileEntry:
     """Put the corpus's tokenizer file below out: a copy of the recipe's, or one trained on the kept text.
 
-    decided_by: digest of everything that decides which documents are kept. Raises InputError if none are.
+    decided_by: digest of everything that decides which documents are kept; there must be some.
     """
     value = recipe.tokenize.tokenizer
     vocab_size = trained_vocab_size(value)
     if vocab_size is None:
         name = "tokenizer.tiktoken" if value.endswith(".tiktoken") else "tokenizer.json"
         return shards.write_bytes(shards.join(out, name), shards.read_bytes(value), name)
-    digest = digest_json([1, vocab_size, recipe.seed, decided_by])
+    digest = digest_json([1, versions(TOKEN_LIBRARIES), vocab_size, recipe.seed, decided_by])
     if done := committed(out, shards.join(out, COMMIT), digest):
         return FileEntry(**done["files"][0])
     ratio = min(1.0, 2.0 * MAX_SAMPLE_BYTES / max(1, kept_bytes))
     texts = _kept_texts(out, unit_ids, ratio, recipe.seed)
-    first = next(texts, None)
-    if first is None:
-        raise InputError(f"{out}: no document is kept, so there is no text to train a tokenizer on. See the ledger.")
-    data = train_tokenizer(_chain(first, texts), vocab_size, recipe.seed)
+    data = train_tokenizer(texts, vocab_size, recipe.seed)
     entry = shards.write_bytes(shards.join(out, "tokenizer.json"), data, "tokenizer.json")
     write_commit(shards.join(out, COMMIT), digest, [entry])
     return entry
-
-
-def _chain(first: pa.Array, rest: Iterator[pa.Array]) -> Iterator[pa.Array]:
-    yield first
-    yield from rest
 
 
 def _kept_texts(out: str, unit_ids: list[str], ratio: float, seed: int) -> Iterator[pa.Array]:
@@ -80,29 +71,53 @@ def tokenizer_facts(out: str, path: str, pretokenizer: str | None) -> TokenizerF
     )
 
 
-def bucket_commit(bucket: int) -> str:
-    """Path below out of a bucket's commit record."""
+def tokens_commit(bucket: int) -> str:
+    """Path below out of the commit record of a bucket's token shard."""
     return f"tokens/part-{bucket:05d}.commit.json"
+
+
+def packed_commit(bucket: int) -> str:
+    """Path below out of the commit record of a bucket's packed shards."""
+    return f"packed/part-{bucket:05d}.commit.json"
+
+
+def tokens_done(out: str, item: dict[str, Any]) -> bool:
+    """True if the bucket's token shard is there as wanted, so that units need not be encoded for it."""
+    return committed(out, shards.join(out, tokens_commit(item["bucket"])), item["tokens_digest"]) is not None
 
 
 def gather_and_pack(
     recipe: Recipe, out: str, plan: dict[str, Any], unit_ids: list[str], item: dict[str, Any]
-) -> Record:
-    """Task: make the token shard and the packed shards of item["bucket"]; returns the commit record."""
+) -> dict[str, Any]:
+    """Task: make the token shard and the packed shards of item["bucket"], each unless it is there as wanted."""
     bucket = item["bucket"]
-    uri = shards.join(out, bucket_commit(bucket))
-    if done := committed(out, uri, item["digest"]):
+    gathered = _gather(recipe, out, plan, unit_ids, item)
+    packed = _pack(recipe, out, plan, item)
+    reused = bool(gathered.get("reused")) and bool(packed.get("reused"))
+    return {"bucket": bucket, "shards": [*gathered["shards"], *packed["shards"]], "reused": reused}
+
+
+def _gather(recipe: Recipe, out: str, plan: dict[str, Any], unit_ids: list[str], item: dict[str, Any]) -> Record:
+    uri = shards.join(out, tokens_commit(item["bucket"]))
+    if done := committed(out, uri, item["tokens_digest"]):
         return {**done, "reused": True}
     tokenizer = load_tokenizer(shards.join(out, plan["tokenizer"]), plan["pretokenizer"])
-    gathered = gather_bucket(out, unit_ids, bucket, recipe.seed, tokenizer.token_type)
+    entry = gather_bucket(out, unit_ids, item["bucket"], recipe.seed, tokenizer.token_type)
+    counts = shards.read_table(shards.join(out, entry.path), ["num_tokens"])["num_tokens"]
+    made = [Shard(**asdict(entry), kind="tokens", split="all", tokens=pc.sum(counts).as_py() or 0)]
+    return write_commit(uri, item["tokens_digest"], [entry], shards=[shard.model_dump() for shard in made])
+
+
+def _pack(recipe: Recipe, out: str, plan: dict[str, Any], item: dict[str, Any]) -> Record:
+    uri = shards.join(out, packed_commit(item["bucket"]))
+    if done := committed(out, uri, item["packed_digest"]):
+        return {**done, "reused": True}
+    tokenizer = load_tokenizer(shards.join(out, plan["tokenizer"]), plan["pretokenizer"])
     names = [source.name for source in recipe.source]
     settings = Settings(recipe.pack.length, tokenizer.end_of_text_id, names, tokenizer.token_bytes())
-    packed = pack_bucket(out, bucket, settings)
-    counts = shards.read_table(shards.join(out, gathered.path), ["num_tokens"])["num_tokens"]
-    tokens = Shard(**asdict(gathered), kind="tokens", split="all", tokens=pc.sum(counts).as_py() or 0)
-    made = [tokens, *(_packed_shard(file) for file in packed)]
-    files = [gathered, *(file.entry for file in packed)]
-    return write_commit(uri, item["digest"], files, bucket=bucket, shards=[shard.model_dump() for shard in made])
+    packed = pack_bucket(out, item["bucket"], settings)
+    made = [_packed_shard(file).model_dump() for file in packed]
+    return write_commit(uri, item["packed_digest"], [file.entry for file in packed], shards=made)
 
 
 def _packed_shard(file: PackedFile) -> Shard:

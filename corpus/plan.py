@@ -13,17 +13,18 @@ from corpus.audit import audit, check_gates
 from corpus.commits import Record, committed, entries, write_commit
 from corpus.dedup.stage import deduplicate
 from corpus.encode import num_buckets
-from corpus.finish import finish_digest, finish_unit
+from corpus.finish import TOKEN_LIBRARIES, finish_digest, finish_unit
 from corpus.prepare import prepare
 from corpus.recipe import Recipe
 from corpus.recipe_file import portable, recipe_digest
 from corpus.report import build_report, render
 from corpus.run_local import Item, Runner
-from corpus.score import SCORE_LIBRARIES, TEXT_LIBRARIES, score_unit, unit_folder, versions
+from corpus.score import SCORE_LIBRARIES, score_unit, text_libraries, unit_folder, versions
 from corpus.train_tokenizer import trained_vocab_size
 from corpus.units import Unit
 from manifests import ledger, schemas, shards
 from manifests.digest import digest_json
+from manifests.errors import InputError
 from manifests.manifest import (
     File,
     Manifest,
@@ -34,6 +35,25 @@ from manifests.manifest import (
     write_manifest,
 )
 from manifests.shards import FileEntry
+
+# Raise it when dedup gives other duplicates for the same runs.
+DEDUP_VERSION = 1
+# The same for packing.
+PACK_VERSION = 1
+
+# What a build may find of earlier ones, and removes if it is not of this one.
+OUR_FOLDERS = ("units", "duplicates", "ledger", "tokens", "packed")
+OUR_FILES = (
+    "tokenizer.",
+    "recipe.toml",
+    "manifest.json",
+    "report.",
+    ".recipe.toml.",
+    ".manifest.",
+    ".report.",
+    ".tokenizer.",
+    ".probe-",
+)
 
 # Called as watch(stage, done items, all items, done bytes, facts of the last result).
 Watch = Callable[[str, int, int, int, Item], None]
@@ -67,7 +87,7 @@ class Build:
     reused: dict[str, int] = field(default_factory=dict)
     files: list[FileEntry] = field(default_factory=list)
     side_files: list[str] = field(default_factory=lambda: ["recipe.toml", "report.json", "report.html"])
-    finished: dict[str, str] = field(default_factory=dict)
+    buckets: list[Item] = field(default_factory=list)
 
     def score(self, units: list[Unit]) -> dict[str, Record]:
         """Read, extract, normalize, measure, decide, edit, sign: one task per unit. Commit records by unit id."""
@@ -82,7 +102,8 @@ class Build:
     def dedup(self, commits: dict[str, Record]) -> str:
         """Exact, then near duplicates, over the units' runs. Returns the digest of what decided the result."""
         inputs = [[unit_id, _contents(record)] for unit_id, record in commits.items()]
-        digest = digest_json([self.recipe.dedup.model_dump(mode="json"), inputs])
+        settings = self.recipe.dedup.model_dump(mode="json")
+        digest = digest_json([DEDUP_VERSION, versions(("pyarrow", "scipy")), settings, inputs])
         uri = shards.join(self.out, "duplicates", "commit.json")
         record = committed(self.out, uri, digest)
         started = time.monotonic()
@@ -100,6 +121,8 @@ class Build:
         """Train the tokenizer or copy the given one; returns the plan of encoding."""
         started = time.monotonic()
         kept_bytes = sum(record["kept_bytes"] for record in commits.values())
+        if not any(record["fates"].get("kept") for record in commits.values()):
+            raise InputError(_nothing_kept(self.out, commits))
         decided_by = digest_json(
             [duplicates, [[record["digest"], record["input"]["sha256"]] for record in commits.values()]]
         )
@@ -122,8 +145,17 @@ class Build:
             unit_id: finish_digest(self.recipe, plan, record["digest"], record["input"]["sha256"])
             for unit_id, record in commits.items()
         }
-        self.finished = digests
-        need_tokens = not all(self._bucket_done(bucket, plan) for bucket in range(plan["num_buckets"]))
+        encoded = digest_json([plan, sorted(digests.items())])
+        settings = [self.recipe.pack.model_dump(mode="json"), [source.name for source in self.recipe.source]]
+        self.buckets = [
+            {
+                "bucket": bucket,
+                "tokens_digest": encoded,
+                "packed_digest": digest_json([PACK_VERSION, encoded, settings]),
+            }
+            for bucket in range(plan["num_buckets"])
+        ]
+        need_tokens = not all(gather.tokens_done(self.out, item) for item in self.buckets)
         items = [
             {
                 "unit_id": unit_id,
@@ -142,12 +174,12 @@ class Build:
 
     def gather(self, commits: dict[str, Record], plan: Item) -> list[Shard]:
         """Bring each bucket's documents together, shuffled, and pack them into rows: one task per bucket."""
-        items = [self._bucket_item(bucket, plan) for bucket in range(plan["num_buckets"])]
         task = partial(gather.gather_and_pack, self.recipe, self.out, plan, list(commits))
-        records = sorted(self._map("pack", task, items), key=lambda record: int(record["bucket"]))
+        records = sorted(self._map("pack", task, self.buckets), key=lambda record: int(record["bucket"]))
         for unit_id in commits:
             shards.remove(shards.join(self.out, unit_folder(unit_id), "tokens.parquet"))
-        self.side_files += [gather.bucket_commit(item["bucket"]) for item in items]
+        for item in self.buckets:
+            self.side_files += [gather.tokens_commit(item["bucket"]), gather.packed_commit(item["bucket"])]
         return [Shard(**shard) for record in records for shard in record["shards"]]
 
     def conclude(self, units: list[Unit], commits: dict[str, Record], plan: Item, made: list[Shard]) -> Manifest:
@@ -166,7 +198,7 @@ class Build:
             "tokens": packing.model_dump()
             | {"vocab_size": tokenizer.vocab_size, "tokenizer": self.recipe.tokenize.tokenizer},
             "sources": [source.model_dump() for source in sources],
-            "versions": _versions(),
+            "versions": _versions(self.recipe),
             "audit": audited,
             "stages": [{"name": name, "seconds": round(value, 3)} for name, value in self.seconds.items()],
         }
@@ -189,7 +221,7 @@ class Build:
                 models=_models(self.recipe),
                 counts=counts,
                 schemas=_schemas(self.recipe),
-                versions=_versions(),
+                versions=_versions(self.recipe),
                 side_files=[File(**asdict(shards.file_entry(self.out, path))) for path in sorted(self.side_files)],
                 run=self._run_facts(),
             ),
@@ -217,27 +249,30 @@ class Build:
             yield result
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
 
-    def _bucket_item(self, bucket: int, plan: Item) -> Item:
-        pack = self.recipe.pack.model_dump(mode="json")
-        return {
-            "bucket": bucket,
-            "digest": digest_json([1, plan, sorted(self.finished.items()), pack, self.recipe.seed]),
-        }
-
-    def _bucket_done(self, bucket: int, plan: Item) -> bool:
-        item = self._bucket_item(bucket, plan)
-        return committed(self.out, shards.join(self.out, gather.bucket_commit(bucket)), item["digest"]) is not None
-
     def _remove_strange(self, units: set[str], made: list[Shard]) -> None:
         """Remove what earlier runs of other inputs or settings left, so that the folder holds this corpus alone."""
         listed = {entry.path for entry in self.files} | set(self.side_files) | {shard.path for shard in made}
         for path in shards.list_files(self.out):
-            if path not in listed and path.split("/")[0] in ("units", "duplicates", "ledger", "tokens", "packed"):
+            top = path.split("/")[0]
+            if path not in listed and (top in OUR_FOLDERS or top.startswith(OUR_FILES)):
                 shards.remove(shards.join(self.out, path))
 
     def _run_facts(self) -> dict[str, Any]:
         seconds = {name: round(value, 3) for name, value in self.seconds.items()}
         return {"runner": self.runner.name, "seconds": seconds, "reused": self.reused, "machine": platform.machine()}
+
+
+def _nothing_kept(out: str, commits: dict[str, Record]) -> str:
+    reasons: dict[str, int] = {}
+    for record in commits.values():
+        for reason, number in record["reasons"].items():
+            reasons[reason] = reasons.get(reason, 0) + number
+    most = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))[:5]
+    why = ", ".join(f"{reason} {number:,}" for reason, number in most)
+    return (
+        f"{out}: no document is kept, so there is nothing to encode. Most frequent reasons: {why}. Scores of each "
+        "record are in units/*/scores.parquet; change the thresholds and run again."
+    )
 
 
 def _key(item: Item) -> str:
@@ -327,8 +362,7 @@ def _schemas(recipe: Recipe) -> dict[str, str]:
     }
 
 
-def _versions() -> dict[str, str]:
-    """Versions of gristmill and of the libraries that decide bytes."""
-    return versions(
-        (*TEXT_LIBRARIES, *SCORE_LIBRARIES, "gristmill", "pyarrow", "numpy", "gigatoken", "tokenizers", "xxhash")
-    )
+def _versions(recipe: Recipe) -> dict[str, str]:
+    """Versions of gristmill and of the libraries that decide bytes of this recipe's corpus."""
+    reading = {name for source in recipe.source for name in text_libraries(recipe, source)}
+    return versions(("gristmill", "numpy", "scipy", "xxhash", *SCORE_LIBRARIES, *TOKEN_LIBRARIES, *sorted(reading)))

@@ -8,7 +8,7 @@ scores if only thresholds changed, everything if nothing did.
 import contextlib
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import metadata
 from typing import Any
 
@@ -23,6 +23,7 @@ from corpus.extract import extract
 from corpus.normalize import normalize
 from corpus.read import UnitReader
 from corpus.recipe import Recipe, Source
+from corpus.rows import RowReader, row_groups
 from corpus.units import Unit
 from filters.base import Documents
 from manifests import schemas, shards
@@ -32,7 +33,6 @@ from manifests.shards import FileEntry, TableWriter
 # Raise a number when the bytes that its step writes change for an unchanged recipe.
 STEP_VERSIONS = {"text": 1, "scores": 1, "decisions": 1, "runs": 1}
 # Libraries whose version decides bytes: another version redoes the step.
-TEXT_LIBRARIES = ("fastwarc", "resiliparse", "trafilatura")
 SCORE_LIBRARIES = ("ahocorasick_rs", "fasttext-numpy2-wheel", "phonenumbers", "publicsuffixlist", "python-stdnum")
 
 
@@ -52,7 +52,7 @@ def step_digests(recipe: Recipe, source: Source) -> StepDigests:
     text = digest_json(
         [
             STEP_VERSIONS["text"],
-            versions(TEXT_LIBRARIES),
+            versions(text_libraries(recipe, source)),
             facts,
             recipe.extract.model_dump(mode="json") if source.format == "warc" else None,
             recipe.normalize.model_dump(mode="json", context={"files": "digest"}),
@@ -65,6 +65,12 @@ def step_digests(recipe: Recipe, source: Source) -> StepDigests:
     decisions = digest_json([STEP_VERSIONS["decisions"], scores, deciding])
     runs = digest_json([STEP_VERSIONS["runs"], decisions, recipe.dedup.model_dump(mode="json")])
     return StepDigests(text, scores, decisions, runs)
+
+
+def text_libraries(recipe: Recipe, source: Source) -> tuple[str, ...]:
+    """The distributions that read and extract a source; pyarrow writes every file."""
+    used = {"warc": ("fastwarc", recipe.extract.method), "wet": ("fastwarc",)}
+    return ("pyarrow", *used.get(source.format, ()))
 
 
 def versions(names: tuple[str, ...]) -> dict[str, str]:
@@ -99,6 +105,8 @@ def score_unit(recipe: Recipe, out: str, item: dict[str, Any]) -> Record:
 def reusable(out: str, commit_uri: str, unit: Unit) -> Record | None:
     """The unit's commit record if it is of the same input and its files are all there."""
     old = read_commit(commit_uri)
+    if unit.mark == "":  # size alone does not tell a changed file
+        return None
     if old is None or (old["unit"]["num_bytes"], old["unit"]["mark"]) != (unit.num_bytes, unit.mark):
         return None
     return old if files_present(out, old) else None
@@ -116,94 +124,79 @@ class _UnitJob:
         self.have_text = steps.get("text") == wanted.text
         self.have_scores = self.have_text and steps.get("scores") == wanted.scores
         self.old = old
+        self._made: list[FileEntry] = []
         self.input = {} if old is None or not self.have_text else old["input"]
 
     def run(self, commit_uri: str) -> Record:
         """Do what is missing and write the commit record last."""
         self._keep_texts_only(commit_uri)
         runs = RunWriter(self._uri(""), self.recipe.dedup)
-        scores: list[pa.Table] = []
-        decisions: list[pa.Table] = []
+        decisions = self._writer("decisions.parquet", stage.DECISIONS)
+        tally = _Tally()
         first_row = 0
-        for batch, measured in self._measured():
-            decided = stage.decide(batch, measured.scores, self.recipe)
-            self._add_runs(runs, batch, measured, decided, first_row)
-            scores.append(measured.scores)
-            decisions.append(decided)
-            first_row += batch.num_rows
-        files = [*self._files_of_text(), self._edits_entry]
-        files.append(self._write("scores.parquet", pa.concat_tables(scores) if scores else self._no_scores()))
-        table = pa.concat_tables(decisions) if decisions else stage.DECISIONS.empty_table()
-        files.append(self._write("decisions.parquet", table))
-        files += [_below(self.folder, entry) for entry in runs.finish()]
-        return write_commit(
-            commit_uri,
-            self.wanted.runs,
-            files,
-            unit=asdict(self.unit),
-            input=self.input,
-            steps=asdict(self.wanted),
-            fates=_counts(table["fate"]),
-            num_documents=sum(
-                scored["text.num_bytes"].length() - scored["text.num_bytes"].null_count for scored in scores
-            ),
-            kept_bytes=_kept_bytes(table, scores),
-        )
+        with decisions:
+            for batch, measured in self._measured():
+                decided = stage.decide(batch, measured.scores, self.recipe)
+                decisions.write(decided)
+                self._add_runs(runs, batch, measured, decided, first_row)
+                tally.add(decided, measured.scores)
+                first_row += batch.num_rows
+        made = [*self._made, *([decisions.entry] if decisions.entry else [])]
+        files = made + [_below(self.folder, entry) for entry in runs.finish()]
+        facts = {"unit": asdict(self.unit), "input": self.input, "steps": asdict(self.wanted), **asdict(tally)}
+        return write_commit(commit_uri, self.wanted.runs, files, **facts)
 
     def _keep_texts_only(self, commit_uri: str) -> None:
         """From here on the old record no longer describes the folder, but stored texts survive a crash."""
         if self.have_text:
             assert self.old is not None
             steps = {"text": self.wanted.text}
-            write_commit(commit_uri, "", self._files_of_text(), unit=asdict(self.unit), input=self.input, steps=steps)
+            texts = self._old_files("documents.parquet")
+            write_commit(commit_uri, "", texts, unit=asdict(self.unit), input=self.input, steps=steps)
         else:
             shards.remove(commit_uri)
 
     def _measured(self) -> Iterator[tuple[pa.Table, stage.Measured]]:
         """Batches of records with their scores and final texts, from disk as far as they are there."""
         if self.have_scores:
-            assert self.old is not None
-            self._edits_entry = next(_entry(e) for e in self.old["files"] if e["path"].endswith("/edits.parquet"))
-            stored = shards.read_table(self._uri("scores.parquet"))
-            for first_row, batch, text in stored_texts(self._uri("")):
-                yield batch, stage.Measured(stored.slice(first_row, batch.num_rows), text)
+            self._made += self._old_files("documents.parquet", "edits.parquet", "scores.parquet")
+            stored = RowReader(self._uri("scores.parquet"))
+            for _, batch, text in stored_texts(self._uri("")):
+                yield batch, stage.Measured(stored.take(batch.num_rows), text)
             return
-        writer = TableWriter(self._uri("edits.parquet"), stage.EDITS, path=f"{self.folder}/edits.parquet")
-        with writer:
-            first_row = 0
+        edits = self._writer("edits.parquet", stage.EDITS)
+        scores = self._writer("scores.parquet", stage.scores_schema(self.recipe))
+        first_row = 0
+        with edits, scores:
             for batch in self._texts():
                 measured = stage.measure(batch, self.recipe)
-                before = batch["text"].combine_chunks()
-                writer.write(stage.edits(before, measured.text, first_row))
+                edits.write(stage.edits(batch["text"].combine_chunks(), measured.text, first_row))
+                scores.write(measured.scores)
                 yield batch, measured
                 first_row += batch.num_rows
-        assert writer.entry is not None
-        self._edits_entry = writer.entry
+        self._made += [entry for entry in (edits.entry, scores.entry) if entry is not None]
 
     def _texts(self) -> Iterator[pa.Table]:
         """Batches of normalized records: stored ones, or read from the input and stored on the way."""
-        uri = self._uri("documents.parquet")
         if self.have_text:
-            with shards.open_parquet(uri) as file:
-                for group in range(file.num_row_groups):
-                    yield file.read_row_group(group)
+            self._made += self._old_files("documents.parquet")
+            yield from row_groups(self._uri("documents.parquet"))
             return
         reader = UnitReader(self.unit, self.source)
-        with TableWriter(uri, schemas.RECORD, path=f"{self.folder}/documents.parquet") as writer:
+        writer = self._writer("documents.parquet", schemas.RECORD)
+        with writer:
             for batch in reader:
                 texts = extract(batch, self.recipe.extract.method) if self.source.format == "warc" else batch
                 texts = normalize(texts, self.recipe.normalize)
                 writer.write(texts)
                 yield texts
-        assert writer.entry is not None
-        self._documents_entry = writer.entry
+        self._made += [writer.entry] if writer.entry else []
         self.input = {"sha256": reader.sha256, "num_bytes": reader.num_bytes, "num_records": writer.num_rows}
 
-    def _files_of_text(self) -> list[FileEntry]:
-        if not self.have_text:
-            return [self._documents_entry]
+    def _old_files(self, *names: str) -> list[FileEntry]:
         assert self.old is not None
-        return [_entry(e) for e in self.old["files"] if e["path"].endswith("/documents.parquet")]
+        wanted = [f"{self.folder}/{name}" for name in names]
+        return [FileEntry(**entry) for entry in self.old["files"] if entry["path"] in wanted]
 
     def _add_runs(
         self, runs: RunWriter, batch: pa.Table, measured: stage.Measured, decided: pa.Table, first_row: int
@@ -227,43 +220,55 @@ class _UnitJob:
         )
         runs.add(Documents(table), (kept + first_row).astype(np.uint32), facts)
 
-    def _no_scores(self) -> pa.Table:
-        return stage.scores_schema(self.recipe).empty_table()
-
     def _uri(self, name: str) -> str:
         return shards.join(self.out, self.folder, name) if name else shards.join(self.out, self.folder)
 
-    def _write(self, name: str, table: pa.Table) -> FileEntry:
-        return shards.write_table(self._uri(name), table, f"{self.folder}/{name}")
+    def _writer(self, name: str, schema: pa.Schema) -> TableWriter:
+        return TableWriter(self._uri(name), schema, path=f"{self.folder}/{name}")
+
+
+@dataclass
+class _Tally:
+    """What a unit's commit record counts: records by fate and reason, documents, bytes of kept texts."""
+
+    fates: dict[str, int] = field(default_factory=dict)
+    reasons: dict[str, int] = field(default_factory=dict)
+    num_documents: int = 0
+    kept_bytes: int = 0
+
+    def add(self, decided: pa.Table, scores: pa.Table) -> None:
+        for column, counts in (("fate", self.fates), ("reason", self.reasons)):
+            for pair in pc.value_counts(decided[column].drop_null()).to_pylist():
+                counts[pair["values"]] = counts.get(pair["values"], 0) + pair["counts"]
+        sizes = scores["text.num_bytes"]
+        self.num_documents += len(sizes) - sizes.null_count
+        self.kept_bytes += pc.sum(pc.if_else(pc.equal(decided["fate"], "kept"), sizes, 0)).as_py() or 0
 
 
 def stored_texts(unit_uri: str) -> Iterator[tuple[int, pa.Table, pa.Array]]:
     """The records of a unit from disk: first row, batch (schema RECORD), and the final texts with edits applied."""
-    with shards.open_parquet(shards.join(unit_uri, "documents.parquet")) as documents:
-        pending = _EditedRows(shards.join(unit_uri, "edits.parquet"))
-        first_row = 0
-        for group in range(documents.num_row_groups):
-            batch = documents.read_row_group(group)
-            yield first_row, batch, pending.apply(batch["text"].combine_chunks(), first_row)
-            first_row += batch.num_rows
+    pending = _EditedRows(shards.join(unit_uri, "edits.parquet"))
+    first_row = 0
+    for batch in row_groups(shards.join(unit_uri, "documents.parquet")):
+        yield first_row, batch, pending.apply(batch["text"].combine_chunks(), first_row)
+        first_row += batch.num_rows
 
 
 class _EditedRows:
     """Reads edits.parquet once from front to back, a row group at a time."""
 
     def __init__(self, uri: str) -> None:
-        self.file = shards.open_parquet(uri)
-        self.next_group = 0
+        self.groups = row_groups(uri)
         self.held = stage.EDITS.empty_table()
+        self.ended = False
 
     def apply(self, text: pa.Array, first_row: int) -> pa.Array:
         """Texts of rows first_row .. first_row + len(text) with their edits in place; call with rising rows."""
         end = first_row + len(text)
-        while self.next_group < self.file.num_row_groups and (
-            self.held.num_rows == 0 or self.held["row"][-1].as_py() < end - 1
-        ):
-            self.held = pa.concat_tables([self.held, self.file.read_row_group(self.next_group)])
-            self.next_group += 1
+        while not self.ended and (self.held.num_rows == 0 or self.held["row"][-1].as_py() < end - 1):
+            group = next(self.groups, None)
+            self.ended = group is None
+            self.held = self.held if group is None else pa.concat_tables([self.held, group])
         rows = self.held["row"].to_numpy()
         num_here = int(np.searchsorted(rows, end))
         here, self.held = self.held.slice(0, num_here), self.held.slice(num_here)
@@ -274,18 +279,3 @@ class _EditedRows:
 
 def _below(folder: str, entry: FileEntry) -> FileEntry:
     return FileEntry(f"{folder}/{entry.path}", entry.rows, entry.bytes, entry.sha256)
-
-
-def _entry(entry: dict[str, Any]) -> FileEntry:
-    return FileEntry(**entry)
-
-
-def _counts(column: pa.ChunkedArray) -> dict[str, int]:
-    return {str(pair["values"]): int(pair["counts"]) for pair in pc.value_counts(column).to_pylist()}
-
-
-def _kept_bytes(decisions: pa.Table, scores: list[pa.Table]) -> int:
-    if not scores:
-        return 0
-    sizes = pa.concat_tables(scores)["text.num_bytes"]
-    return int(pc.sum(pc.if_else(pc.equal(decisions["fate"], "kept"), sizes, 0)).as_py() or 0)
