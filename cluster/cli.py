@@ -21,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+INTERRUPTED = 130  # what typer makes of Ctrl-C
+
 OutDir = Annotated[str, typer.Argument(metavar="DIR", help="Folder or URI of a corpus.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Overrides = Annotated[
@@ -221,8 +223,10 @@ def main() -> None:
         _fail(str(error), 1)
     except OSError as error:  # a path or a connection; where we know more we say it with an error of ours
         _fail(f"{error}. Check the path, the permissions and the connection.", 1)
-    except KeyboardInterrupt:
-        _fail("stopped. Finished work is kept; run the same command again to go on.", 130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            _fail("stopped. Finished work is kept: run the same command again to go on.", INTERRUPTED)
+        raise
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -13,7 +13,7 @@ from corpus.plan import Watch
 from corpus.plan import build as build_from
 from corpus.recipe_file import read_recipe
 from corpus.run_local import Item, LocalRunner, Runner
-from manifests.manifest import Manifest, corpus_root
+from manifests.manifest import Manifest, corpus_root, read_manifest
 
 LABELS = {
     "score": "read, measure, decide",
@@ -130,12 +130,14 @@ def train_model(
     manifest: str, config_path: str | None, out: str | None, workers: int, address: str | None
 ) -> dict[str, Any]:
     """Train with Ray Train; the run's folder is beside the corpus unless given."""
-    from cluster.ray_data import connect
-    from cluster.ray_train import train_with_ray
     from trainer.config import TrainConfig, read_config
 
     config = read_config(config_path) if config_path else TrainConfig()
     root = corpus_root(manifest)
+    read_manifest(root)  # what is not there is told before Ray and torch are loaded, which takes seconds
+    from cluster.ray_data import connect
+    from cluster.ray_train import train_with_ray
+
     with connect(address, workers):
         return train_with_ray(root, config, out or f"{root}-run", workers, address, report_step)
 

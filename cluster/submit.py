@@ -81,8 +81,7 @@ def _follow(client: "JobSubmissionClient", job: str, address: str) -> int:
             f"{address}: lost sight of {job}, which goes on: {error}. See `ray job logs --follow {job}`."
         ) from error
     except KeyboardInterrupt:
-        print(f"{job}: goes on; `ray job stop {job} --address {address}` ends it", file=sys.stderr)
-        return 130
+        raise JobFailed(f"{job}: is followed no longer and goes on; `ray job stop {job}` ends it.") from None
     if status == "SUCCEEDED":
         print(f"{job}: succeeded", file=sys.stderr)
         return 0

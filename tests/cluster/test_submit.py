@@ -83,7 +83,6 @@ def test_the_job_gets_the_resolved_recipe_with_absolute_paths(monkeypatch, recip
         (FakeClient("FAILED", 137), 137, "job-1: failed, exit code 137"),
         (FakeClient("FAILED", None, "runtime env\nsetup failed"), 1, "job-1: failed, runtime env setup failed"),
         (FakeClient("STOPPED", None, "stopped by user"), 1, "job-1: stopped, stopped by user"),
-        (FakeClient(log=[KeyboardInterrupt()]), 130, "job-1: goes on; `ray job stop job-1 --address http://head:8265`"),
     ],
 )
 def test_the_end_of_the_job_is_the_exit_code(monkeypatch, recipe, capsys, client, code, last_line):
@@ -94,6 +93,11 @@ def test_the_end_of_the_job_is_the_exit_code(monkeypatch, recipe, capsys, client
 def test_a_job_that_is_not_followed_is_left_alone(monkeypatch, recipe, capsys):
     assert submitted(monkeypatch, recipe, FakeClient("FAILED", 1), follow=False) == 0
     assert capsys.readouterr() == ("", "job-1: submitted to http://head:8265\n")
+
+
+def test_who_stops_following_hears_that_the_job_goes_on(monkeypatch, recipe):
+    with pytest.raises(JobFailed, match="job-1: is followed no longer and goes on; `ray job stop job-1` ends it"):
+        submitted(monkeypatch, recipe, FakeClient(log=["one", KeyboardInterrupt()]))
 
 
 def test_a_lost_connection_says_that_the_job_goes_on(monkeypatch, recipe):
