@@ -53,8 +53,8 @@ def audit(out: str, config: Audit, rules: Sequence[str]) -> dict[str, Any]:
 def check_gates(found: dict[str, Any], gates: Sequence[Gate]) -> None:
     """Raise GateFailed if any slice is dropped more than a gate allows; RecipeError if a gate names no known rule."""
     failures = []
+    check_gate_rules(gates, found["rules"])
     for gate in gates:
-        _check_rule(gate, found["rules"])
         failures += [
             _failure(row, gate)
             for row in found["rows"]
@@ -194,12 +194,14 @@ def _toxicity(part: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _check_rule(gate: Gate, rules: list[str]) -> None:
-    if gate.rule != ALL_RULES and gate.rule.split(".", 1)[0] not in rules:
-        raise RecipeError(
-            f"audit.gate: rule {gate.rule!r} drops nothing in this recipe, so the gate would never fail. "
-            f"Name one of {', '.join(rules)}, a reason of one of them (rule.defect), or '*'."
-        )
+def check_gate_rules(gates: Sequence[Gate], rules: Sequence[str]) -> None:
+    """Raise RecipeError if a gate is on a rule that is not in the run: it could never fail."""
+    for gate in gates:
+        if gate.rule != ALL_RULES and gate.rule.split(".", 1)[0] not in rules:
+            raise RecipeError(
+                f"audit.gate: rule {gate.rule!r} drops nothing in this recipe, so the gate would never fail. "
+                f"Name one of {', '.join(rules)}, a reason of one of them (rule.defect), or '*'."
+            )
 
 
 def _failure(row: dict[str, Any], gate: Gate) -> str:

@@ -1,18 +1,21 @@
 """Everything that can be known to be wrong before data is read, is found here."""
 
+import itertools
 import uuid
 
 from corpus import stage
+from corpus.audit import check_gate_rules
 from corpus.extract import extractor_of
 from corpus.normalize import check as check_normalize
 from corpus.read import check_source
 from corpus.recipe import Recipe
-from corpus.recipe_file import recipe_digest, to_toml
+from corpus.recipe_file import parse_toml, recipe_digest, to_toml
 from corpus.tokenizers import load_tokenizer
 from corpus.train_tokenizer import trained_vocab_size
 from corpus.units import Unit, plan_units
+from filters.base import check_no_credentials
 from manifests import shards
-from manifests.errors import ManifestMismatch, RecipeError
+from manifests.errors import InputError, ManifestMismatch, RecipeError
 from manifests.manifest import NAME
 
 _HEADER = "# The resolved recipe of this corpus. digest: "
@@ -25,6 +28,8 @@ def prepare(recipe: Recipe, out: str) -> list[Unit]:
     (another recipe's folder).
     """
     _check_names(recipe)
+    check_no_credentials(out)
+    check_gate_rules(recipe.audit.gate, [*stage.rules(recipe), "dedup"])
     for rule in stage.chain(recipe):
         rule.check()
     check_normalize(recipe.normalize)
@@ -37,7 +42,13 @@ def prepare(recipe: Recipe, out: str) -> list[Unit]:
         check_source(source, found)
         units += found
     _claim(recipe, out)
-    return sorted(units, key=lambda unit: unit.unit_id)
+    units.sort(key=lambda unit: unit.unit_id)
+    for unit, other in itertools.pairwise(units):
+        if unit.unit_id == other.unit_id:
+            raise InputError(
+                f"{unit.uri} and {other.uri} have the same unit id {unit.unit_id}. Rename one of the files."
+            )
+    return units
 
 
 def _check_names(recipe: Recipe) -> None:
@@ -75,9 +86,8 @@ def _claim(recipe: Recipe, out: str) -> None:
 
 def _check_same_corpus(recipe: Recipe, uri: str, digest: str) -> None:
     text = shards.read_bytes(uri).decode("utf-8", errors="replace")
-    first, _, rest = text.partition("\n")
-    known = first.removeprefix(_HEADER)
-    if f'name = "{recipe.name}"' not in rest.splitlines():
+    known = text.partition("\n")[0].removeprefix(_HEADER)
+    if parse_toml(text, uri).get("name") != recipe.name:
         raise ManifestMismatch(
             f"{uri}: this folder belongs to another recipe (digest {known[:16]}…), yours is {recipe.name!r} "
             f"(digest {digest[:16]}…). Give another --out, or remove the folder."

@@ -86,6 +86,8 @@ def _merge(base: Table, top: Mapping[str, Any]) -> Table:
 
 
 def _merge_filters(base: list[Table], top: list[Table]) -> list[Table]:
+    if not top or not all(isinstance(entry, Mapping) for entry in top):
+        return top  # an empty list takes the preset's filters away; what is no table is refused by the check
     changes = {entry.get("rule"): entry for entry in top}
     merged = [{**entry, **changes.pop(entry["rule"], {})} for entry in base]
     return [*merged, *(entry for entry in top if entry.get("rule") in changes)]

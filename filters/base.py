@@ -6,6 +6,7 @@ filters after it in the recipe see the new text.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,7 @@ from pydantic import (
 
 from filters.kernels.buffers import TextBuffers, text_buffers
 from manifests import shards
+from manifests.errors import RecipeError
 
 if TYPE_CHECKING:
     from filters.kernels.lines import Lines
@@ -34,12 +36,27 @@ if TYPE_CHECKING:
 Columns = dict[str, np.ndarray]
 
 
+# Query keys of pre-signed addresses of S3, Google Cloud Storage and Azure.
+_SIGNED = re.compile(r"[?&](?:X-Amz-Signature|X-Goog-Signature|Signature|sig|token)=", re.IGNORECASE)
+
+
 def absolute_path(value: str, info: ValidationInfo) -> str:
     """Relative paths are relative to the recipe's folder, which the reader of a recipe passes as `base`."""
+    check_no_credentials(value)
     base = (info.context or {}).get("base")
     if base is None or "://" in value or os.path.isabs(value):
         return value
-    return os.path.normpath(os.path.join(base, value))
+    return shards.join(base, value) if "://" in base else os.path.normpath(os.path.join(base, value))
+
+
+def check_no_credentials(uri: str) -> None:
+    """Raise RecipeError, which does not repeat them, if a URI carries a user, a password or a signature."""
+    protocol, found, rest = uri.partition("://")
+    if found and ("@" in rest.split("/")[0] or _SIGNED.search(rest)):
+        raise RecipeError(
+            f"a {protocol}:// URI carries credentials. They would end up in the corpus's recipe.toml: take them out "
+            "and give them to the storage library in its usual place (environment, configuration file), on every node."
+        )
 
 
 def _by_content(value: str, info: SerializationInfo) -> str:

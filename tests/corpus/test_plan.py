@@ -8,7 +8,8 @@ import pytest
 from corpus.plan import build
 from corpus.recipe_file import read_recipe
 from corpus.run_local import LocalRunner
-from manifests import ledger
+from corpus.verify import verify
+from manifests import ledger, shards
 from manifests.errors import GateFailed, InputError, ManifestMismatch, ModelError, RecipeError, SchemaMismatch
 from manifests.manifest import read_manifest
 from tests.conftest import build_local
@@ -218,3 +219,78 @@ def test_a_corpus_without_a_kept_document_says_so(tmp_path):
     (tmp_path / "recipe.toml").write_text(RECIPE + '[[filter]]\nrule = "gopher_quality"\n', "utf-8")
     with pytest.raises(InputError, match="no document is kept"):
         build_local(tmp_path / "recipe.toml", tmp_path / "out")
+
+
+def two_sources(tmp_path, *names):
+    text = "A quiet harbour town wakes early. Boats leave before the sun is up, and the market opens at six."
+    for name in "ab" if not (tmp_path / "a.jsonl").exists() else "":
+        write_lines(tmp_path / f"{name}.jsonl", [{"text": f"{text} {name} {n}."} for n in range(30)])
+    source = '[[source]]\nname = "{0}"\nformat = "jsonl"\npaths = ["{0}.jsonl"]\n'
+    rest = '[tokenize]\ntokenizer = "train:300"\n[pack]\nlength = 16\n'
+    path = tmp_path / "recipe.toml"
+    path.write_text('name = "two"\n' + "".join(source.format(name) for name in names) + rest, "utf-8")
+    return path
+
+
+def test_sources_in_another_order_give_what_a_fresh_build_gives(tmp_path):
+    build_local(two_sources(tmp_path, "a", "b"), tmp_path / "out")
+    again, count = counted(two_sources(tmp_path, "b", "a"), tmp_path / "out")
+    assert count == {"score": (0, 2), "encode": (0, 2), "pack": (1, 0)}
+    assert again.digest == build_local(two_sources(tmp_path, "b", "a"), tmp_path / "fresh").digest
+    owner = dict(ledger.scan(str(tmp_path / "out"), ["doc_id", "source"]).collect().iter_rows())
+    packed = pq.read_table(tmp_path / "out" / again.packed("train")[0].path).to_pylist()
+    pairs = [zip(row["segment_doc"], row["segment_source"], strict=True) for row in packed]
+    named = {(doc, again.sources[number].name) for row in pairs for doc, number in row}
+    assert named <= set(owner.items())
+    assert {source for _, source in named} == {"a", "b"}
+
+
+def test_another_row_length_keeps_the_tokens(sample_recipe, corpus_copy, tmp_path):
+    manifest, count = counted(sample_recipe, corpus_copy, "pack.length=128")
+    assert count == {"score": (0, 5), "encode": (0, 5), "pack": (1, 0)}
+    assert manifest.digest == build_local(sample_recipe, tmp_path / "fresh", "pack.length=128").digest
+
+
+def test_a_given_tokenizer_takes_the_place_of_a_trained_one_and_leaves_nothing_behind(
+    sample_recipe, corpus_copy, tmp_path
+):
+    given = tmp_path / "given.json"
+    given.write_bytes((corpus_copy / "tokenizer.json").read_bytes())
+    build_local(sample_recipe, corpus_copy, f"tokenize.tokenizer={str(given)!r}")
+    assert verify(str(corpus_copy)).problems == []
+
+
+def test_a_recipe_that_bears_a_sources_name_does_not_take_the_folder(tmp_path):
+    build_local(two_sources(tmp_path, "a", "b"), tmp_path / "out")
+    taker = tmp_path / "taker.toml"
+    taker.write_text((tmp_path / "recipe.toml").read_text("utf-8").replace('name = "two"', 'name = "a"'), "utf-8")
+    with pytest.raises(ManifestMismatch, match="belongs to another recipe"):
+        build_local(taker, tmp_path / "out")
+
+
+def test_a_gate_on_a_rule_that_is_not_there_is_refused_before_data_is_read(tmp_path):
+    path = two_sources(tmp_path, "a")
+    gate = '[[audit.gate]]\nslice = "all"\nrule = "c4"\nmax_drop_ratio = 0.5\n'
+    path.write_text(path.read_text("utf-8") + gate, "utf-8")
+    with pytest.raises(RecipeError, match="rule 'c4' drops nothing"):
+        build_local(path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("uri", ["ftp://user:secret@host/a.jsonl", "https://host/a.jsonl?X-Amz-Signature=secret"])
+def test_credentials_in_a_uri_are_refused_without_being_repeated(tmp_path, uri):
+    path = two_sources(tmp_path, "a")
+    path.write_text(path.read_text("utf-8").replace("a.jsonl", uri), "utf-8")
+    with pytest.raises(RecipeError, match="carries credentials") as caught:
+        build_local(path, tmp_path / "out")
+    assert "secret" not in str(caught.value)
+    with pytest.raises(RecipeError, match="carries credentials"):
+        build_local(two_sources(tmp_path, "a"), "memory://user:secret@host/out")
+
+
+def test_a_recipe_at_a_uri_finds_its_files_beside_it(tmp_path):
+    path = two_sources(tmp_path, "a")
+    shards.write_bytes("memory://recipes/x/recipe.toml", path.read_bytes())
+    shards.write_bytes("memory://recipes/x/a.jsonl", (tmp_path / "a.jsonl").read_bytes())
+    manifest = build_local("memory://recipes/x/recipe.toml", tmp_path / "out")
+    assert manifest.counts["kept_source"] == {"a": 30}
