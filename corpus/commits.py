@@ -1,7 +1,7 @@
 """Commit records: what a finished piece of work was made from and which files it left, written last.
 
 A record holds the digest of everything that decided its bytes. Work whose record has the wanted digest, and whose files
-are there with the recorded sizes, is skipped by the next run of the same command; anything else is redone.
+are there with their recorded digests, is skipped by the next run of the same command; anything else is redone.
 """
 
 import json
@@ -32,21 +32,21 @@ def read_commit(uri: str) -> Record | None:
 
 
 def committed(root: str, uri: str, digest: str) -> Record | None:
-    """The record at uri if it has this digest and all its files are there, else None."""
+    """The record at uri if it has this digest and all its files are there undamaged, else None."""
     record = read_commit(uri)
-    if record is None or record["digest"] != digest or not files_present(root, record):
+    if record is None or record["digest"] != digest or not files_sound(root, record["files"]):
         return None
     return record
 
 
-def files_present(root: str, record: Record) -> bool:
-    """True if every file of the record exists with its recorded size."""
+def files_sound(root: str, files: list[dict[str, Any]]) -> bool:
+    """True if every file exists with its recorded size and SHA-256."""
     fs, _ = shards.filesystem(root)
-    for entry in record["files"]:
+    for entry in files:
         path = shards.filesystem(shards.join(root, entry["path"]))[1]
         if not fs.exists(path) or fs.size(path) != entry["bytes"]:
             return False
-    return True
+    return all(shards.file_entry(root, entry["path"]).sha256 == entry["sha256"] for entry in files)
 
 
 def entries(record: Record) -> list[FileEntry]:

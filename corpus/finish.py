@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.commits import Record, committed, files_present, write_commit
+from corpus.commits import Record, committed, files_sound, write_commit
 from corpus.encode import EncodeWriter
 from corpus.recipe import Recipe
 from corpus.rows import RowReader, row_groups
@@ -35,7 +35,7 @@ def finish_unit(recipe: Recipe, out: str, plan: dict[str, Any], item: dict[str, 
     unit_id = item["unit_id"]
     uri = shards.join(out, unit_folder(unit_id), "encode.json")
     done = committed(out, uri, item["digest"])
-    if done and (not item["need_tokens"] or files_present(out, {"files": done["tokens"]})):
+    if done and (not item["need_tokens"] or files_sound(out, done["tokens"])):
         return {**done, "reused": True}
     tokens, num_tokens = _encode(recipe, out, plan, unit_id)
     ledger = _write_ledger(out, unit_id, num_tokens)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import stage
-from corpus.commits import Record, files_present, read_commit, write_commit
+from corpus.commits import Record, files_sound, read_commit, write_commit
 from corpus.dedup.signatures import RunWriter
 from corpus.extract import extract
 from corpus.normalize import normalize
@@ -103,13 +103,13 @@ def score_unit(recipe: Recipe, out: str, item: dict[str, Any]) -> Record:
 
 
 def reusable(out: str, commit_uri: str, unit: Unit) -> Record | None:
-    """The unit's commit record if it is of the same input and its files are all there."""
+    """The unit's commit record if it is of the same input and its files are all there undamaged."""
     old = read_commit(commit_uri)
     if unit.mark == "":  # size alone does not tell a changed file
         return None
     if old is None or (old["unit"]["num_bytes"], old["unit"]["mark"]) != (unit.num_bytes, unit.mark):
         return None
-    return old if files_present(out, old) else None
+    return old if files_sound(out, old["files"]) else None
 
 
 class _UnitJob:

@@ -92,7 +92,7 @@ class Manifest(Part):
     format: str = FORMAT
     name: str
     seed: int
-    recipe: dict[str, Any]  # resolved; paths as written in the recipe's file, never absolute
+    recipe: dict[str, Any]  # resolved; named files by content digest, without the inputs' paths
     recipe_digest: str
     sources: list[SourceFacts]
     units: list[UnitFacts]
@@ -150,8 +150,8 @@ def read_manifest(path: str) -> Manifest:
         text = shards.read_bytes(uri).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
-            f"{uri}: there is no manifest. A corpus has one only when its build is finished: "
-            "run `gristmill build` again with the same recipe and --out."
+            f"{uri}: there is no manifest. A corpus has one only when its build is finished and its gates are met "
+            "(see its report.html): run `gristmill build` again with the same recipe and --out."
         ) from None
     except UnicodeDecodeError as error:
         raise IntegrityError(f"{uri}: is not UTF-8 at byte {error.start}. Run the build again.") from error

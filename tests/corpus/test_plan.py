@@ -96,6 +96,21 @@ def test_a_removed_unit_and_a_lost_file_are_redone_alone(sample_recipe, corpus_c
     assert manifest.digest == before.digest
 
 
+@pytest.mark.parametrize(
+    "name", ["units/*/documents.parquet", "units/*/signatures.parquet", "tokens/*.parquet", "ledger/*"]
+)
+def test_a_damaged_file_of_the_same_size_is_made_anew(sample_recipe, corpus_copy, name):
+    before = read_manifest(str(corpus_copy)).digest
+    path = sorted(corpus_copy.glob(name))[0]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    manifest, count = counted(sample_recipe, corpus_copy)
+    assert manifest.digest == before
+    assert sum(done for done, _ in count.values()) > 0
+    assert verify(str(corpus_copy)).problems == []
+
+
 def test_a_build_that_was_stopped_goes_on(sample_recipe, sample_corpus, tmp_path):
     class Stopped(Exception):
         pass
