@@ -13,7 +13,7 @@ from manifests import ledger, shards
 from manifests.digest import unit_id
 from manifests.errors import GristmillError, InputError
 from manifests.manifest import read_manifest
-from trainer.run_files import read_run
+from trainer.run_files import read_metrics, read_run
 from trainer.stream import documents_of_step
 
 TEXT_CHARS = 400
@@ -87,7 +87,10 @@ def _read_again(recipe: Recipe, row: dict[str, Any]) -> str:
 
 
 def explain_step(run: str, step: int) -> list[dict[str, Any]]:
-    """The documents of a training step, in row order, with source, file, offset and URL of each."""
+    """The documents of a training step, in row order, with source, file, offset and URL of each.
+
+    Steps count from 1. Raises InputError for a step that the run has not done.
+    """
     facts = read_run(run)
     manifest = read_manifest(facts.manifest)
     if manifest.digest != facts.manifest_digest:
@@ -95,6 +98,9 @@ def explain_step(run: str, step: int) -> list[dict[str, Any]]:
             f"{facts.manifest}: its digest is {manifest.digest[:16]}…, the run was trained from "
             f"{facts.manifest_digest[:16]}…: the corpus was built again since. Give the corpus of the run."
         )
+    done = max((metrics["step"] for metrics in read_metrics(run)), default=0)
+    if not 1 <= step <= done:
+        raise InputError(f"{run}: has no step {step}; the run has done steps 1 to {done}.")
     config = facts.config
     seen = documents_of_step(facts.manifest, manifest, config.seed, config.global_batch, step)
     names = ["doc_id", "source", "file", "offset", "url"]

@@ -50,18 +50,31 @@ def audit(out: str, config: Audit, rules: Sequence[str]) -> dict[str, Any]:
     return {"rules": order, "num_documents": num_documents, "rows": rows, "toxicity": toxicity}
 
 
+def failures_of(found: dict[str, Any], gate: Gate) -> list[str]:
+    """What each slice that fails a gate lost; [] if the gate is met."""
+    return [
+        _failure(row, gate)
+        for row in found["rows"]
+        if (row["slice"], row["rule"]) == (gate.slice, gate.rule)
+        and row["num_reached"] >= gate.min_documents
+        and row["drop_ratio"] > gate.max_drop_ratio
+    ]
+
+
+def verdicts(found: dict[str, Any], gates: Sequence[Gate]) -> list[dict[str, Any]]:
+    """For the report: `text` and `met` of each gate."""
+    rows = []
+    for gate in gates:
+        failures = failures_of(found, gate)
+        limit = f"{gate.rule} may drop at most {gate.max_drop_ratio:.1%} by {gate.slice}"
+        rows.append({"text": "; ".join([limit, *failures]), "met": not failures})
+    return rows
+
+
 def check_gates(found: dict[str, Any], gates: Sequence[Gate]) -> None:
     """Raise GateFailed if any slice is dropped more than a gate allows; RecipeError if a gate names no known rule."""
-    failures = []
     check_gate_rules(gates, found["rules"])
-    for gate in gates:
-        failures += [
-            _failure(row, gate)
-            for row in found["rows"]
-            if (row["slice"], row["rule"]) == (gate.slice, gate.rule)
-            and row["num_reached"] >= gate.min_documents
-            and row["drop_ratio"] > gate.max_drop_ratio
-        ]
+    failures = [failure for gate in gates for failure in failures_of(found, gate)]
     if failures:
         more = f" (and {len(failures) - 5} more slices)" if len(failures) > 5 else ""
         raise GateFailed(

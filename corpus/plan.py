@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from corpus import gather, stage
-from corpus.audit import audit, check_gates
+from corpus.audit import audit, check_gates, verdicts
 from corpus.commits import Record, committed, entries, write_commit
 from corpus.dedup.stage import deduplicate
 from corpus.encode import num_buckets
@@ -200,7 +200,11 @@ class Build:
             "sources": [source.model_dump() for source in sources],
             "versions": _versions(self.recipe),
             "audit": audited,
-            "stages": [{"name": name, "seconds": round(value, 3)} for name, value in self.seconds.items()],
+            "gates": verdicts(audited, self.recipe.audit.gate),
+            "stages": [
+                {"name": name, "seconds": round(value, 3), "reused": self.reused.get(name, 0)}
+                for name, value in self.seconds.items()
+            ],
         }
         self._write_report(facts)
         self.seconds["report"] = time.monotonic() - started

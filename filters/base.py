@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
@@ -147,6 +147,19 @@ class Filter(Strict):
     rule: ClassVar[str]
     measures: ClassVar[tuple[str, ...]]
     bounds: ClassVar[tuple[Bound, ...]] = ()
+
+    @model_validator(mode="after")
+    def _some_value_passes(self) -> Self:
+        """A lower limit above the upper one of the same measure would reject every document."""
+        lowest = {bound.measure: bound.limit for bound in self.bounds if bound.side == "min"}
+        for bound in self.bounds:
+            if bound.side == "max" and bound.measure in lowest:
+                low, high = getattr(self, lowest[bound.measure]), getattr(self, bound.limit)
+                if low is not None and high is not None and low > high:
+                    raise RecipeError(
+                        f"{lowest[bound.measure]} = {low} is above {bound.limit} = {high}: nothing passes"
+                    )
+        return self
 
     def score(self, documents: Documents) -> Columns:
         """One finite number per document and measure: keys are `measures` without the rule, arrays (num_documents,)."""

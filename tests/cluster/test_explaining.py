@@ -100,7 +100,15 @@ def test_an_input_that_is_gone_is_said_to_be(corpus_copy, sample_crawl):
 def run_of(corpus, folder, digest):
     config = TrainConfig(global_batch=4, micro_batch=4)
     write_run(str(folder), RunFacts(manifest=str(corpus), manifest_digest=digest, config=config))
+    (folder / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n', "utf-8")
     return str(folder)
+
+
+@pytest.mark.parametrize("step", [0, 3])
+def test_a_step_that_was_not_done_is_an_error(sample_corpus, tmp_path, step):
+    run = run_of(sample_corpus, tmp_path, read_manifest(str(sample_corpus)).digest)
+    with pytest.raises(InputError, match=f"has no step {step}; the run has done steps 1 to 2"):
+        explain_step(run, step)
 
 
 def test_a_step_names_documents_with_their_place_in_the_crawl(sample_corpus, tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 from scipy.stats import binomtest
 
-from corpus.audit import audit, check_gates, wilson
+from corpus.audit import audit, check_gates, verdicts, wilson
 from corpus.recipe import Audit, Gate
 from manifests import shards
 from manifests.errors import GateFailed, InputError, RecipeError
@@ -148,6 +148,15 @@ def test_a_gate_holds_at_its_limit_and_ignores_slices_that_are_too_small(ten):
     found = audit(ten, Audit(), RULES)
     check_gates(found, [Gate(slice="all", rule="language", max_drop_ratio=0.25, min_documents=8)])
     check_gates(found, [Gate(slice="all", rule="language", max_drop_ratio=0.0, min_documents=9)])
+
+
+def test_the_verdict_on_each_gate_is_told(ten):
+    found = audit(ten, Audit(), RULES)
+    gates = [Gate(slice="all", rule="language", max_drop_ratio=ratio, min_documents=8) for ratio in (0.25, 0.2)]
+    told = verdicts(found, gates)
+    assert [verdict["met"] for verdict in told] == [True, False]
+    assert told[0]["text"] == "language may drop at most 25.0% by all"
+    assert "language drops 25.0% of all documents (2 of 8" in told[1]["text"]
 
 
 def test_a_gate_on_a_reason_or_on_all_rules_together(ten):

@@ -108,3 +108,14 @@ def test_the_digest_counts_named_files_by_content_and_not_where_things_lie(write
     ]
     assert digests[0] == digests[1] != digests[2]
     assert str(tmp_path) not in str(portable(read_recipe(str(tmp_path / "a" / "recipe.toml"))))
+
+
+def test_limits_that_nothing_can_pass_are_refused(write):
+    text = error(write(SMALL + "max_words = 5\n"))
+    assert "[[filter]] gopher_quality: min_words = 20 is above max_words = 5: nothing passes" in text
+
+
+def test_an_empty_list_takes_a_presets_filters_away_and_no_table_is_an_error(write):
+    plain = SMALL[: SMALL.index("[[filter]]")]
+    assert read_recipe(write('preset = "fineweb"\nfilter = []\n' + plain)).filter == []
+    assert "[[filter]] has rule = None" in error(write('preset = "fineweb"\nfilter = ["c4"]\n' + plain))
