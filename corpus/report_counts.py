@@ -229,7 +229,8 @@ def _axis(low: float, high: float, whole: bool, limits: list[float]) -> dict[str
 def _binned(name: str, axis: dict[str, Any], bounds: list[dict[str, Any]]) -> dict[str, pl.Expr]:
     value = pl.col(name).cast(pl.Float64)
     scaled = value.log1p() if axis["scale"] == "log" else value
-    position = (scaled - axis["low"]) / (axis["high"] - axis["low"]) * axis["num_bins"]
+    unit = (axis["high"] - axis["low"]) / axis["num_bins"]  # exactly 1 for whole numbers, so that none is rounded away
+    position = (scaled - axis["low"]) / unit
     here = pl.col("reason").is_in([bound["reason"] for bound in bounds]).fill_null(False)
     kept = pl.col("fate") == "kept"
     return {

@@ -150,6 +150,17 @@ def test_whole_numbers_with_a_small_range_have_a_bin_each(tmp_path):
     assert words["kept"] == [2, 2, 2, 2, 2, 0, 0]
 
 
+@pytest.mark.parametrize("top", [1, 2, 5, 8, 9, 12, 28, 46])
+def test_every_whole_number_is_counted_in_its_own_bin(tmp_path, top):
+    rows = [row(100 * i + j, **{WORDS: float(i)}) for i in range(top + 1) for j in range(i + 1)]
+    write_unit(tmp_path, "u1", rows, [""] * len(rows), {})
+    bounds = [{"column": WORDS, "side": "min", "limit": 1.0, "reason": "gopher_quality.too_few_words"}]
+    report = build_report(str(tmp_path), facts_of(tmp_path), bounds)
+    words = next(item for item in report["histograms"] if item["column"] == WORDS)
+    assert words["edges"] == [float(i) for i in range(top + 2)]
+    assert words["kept"] == [i + 1 for i in range(top + 1)]
+
+
 def test_a_limit_between_whole_numbers_lies_between_bins(tmp_path):
     write_unit(tmp_path, "u1", [row(0, **{SCORE: 0.0})], [""], {})
     score = next(item for item in report_of(tmp_path)["histograms"] if item["column"] == SCORE)
