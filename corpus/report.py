@@ -34,14 +34,15 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
     paths = [shards.join(out, name) for name in files]
     tables = report_counts.count_ledger(paths)
     fates, rules = tables["fates"], facts["audit"]["rules"]
+    dropped = report_counts.drops(fates, rules)
     return {
         "format": FORMAT,
         **{key: value for key, value in facts.items() if key != "stages"},
         "totals": report_counts.totals(fates),
         "funnel": report_counts.funnel(fates, rules),
-        "drops": report_counts.drops(fates, rules),
+        "drops": dropped,
         "languages": report_counts.languages(tables["languages"]),
-        "histograms": report_counts.histograms(paths, bounds),
+        "histograms": report_counts.histograms(paths, bounds, dropped),
         "components": report_counts.components(tables["components"]),
         "domains": report_counts.domains(tables["hosts"]),
         "errors": report_counts.errors(tables["errors"]),

@@ -172,12 +172,15 @@ def components(table: pl.DataFrame) -> list[dict[str, Any]]:
     return [row for row in rows if row["num_components"]]
 
 
-def histograms(paths: Sequence[str], bounds: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def histograms(
+    paths: Sequence[str], bounds: Sequence[dict[str, Any]], dropped: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
     """Distributions of length in bytes and of every bounded score, among documents kept, dropped by it, and others.
 
-    bounds: dicts of column, side ("min" or "max"), limit and reason. Two passes over the ledger: ends, then bins.
-    Returns dicts of column, scale ("linear" or "log": log(1 + x)), edges (num_bins + 1), kept, dropped_here,
-    dropped_elsewhere (num_bins counts each) and bounds. Values beyond the edges are counted in the end bins.
+    bounds: dicts of column, side ("min" or "max"), limit and reason; dropped: of `drops`. Two passes over the ledger:
+    ends, then bins. Returns dicts of column, scale ("linear" or "log": log(1 + x)), edges (num_bins + 1), kept,
+    dropped_here, dropped_elsewhere (num_bins counts each), num_dropped (of its reasons, by `dropped`) and bounds.
+    Values beyond the edges are counted in the end bins.
     """
     available = columns_of(paths)
     names = ["num_bytes", *dict.fromkeys(bound["column"] for bound in bounds)]
@@ -186,24 +189,36 @@ def histograms(paths: Sequence[str], bounds: Sequence[dict[str, Any]]) -> list[d
     axes = _axes(paths, own)
     tally = Tally(["column", "category", "bin"], ["documents"])
     for frame in batches(paths, [*dict.fromkeys([*axes, "num_bytes"]), "fate", "reason"]):
-        rows = frame.filter(pl.col("num_bytes") > 0)
         for name, axis in axes.items():
+            rows = frame.filter(_has_place(own[name]))
             tally.add(rows.select(**_binned(name, axis, own[name])).filter(pl.col("bin").is_not_null()))
     counts: dict[str, list[list[int]]] = {
         name: [[0] * axis["num_bins"] for _ in range(3)] for name, axis in axes.items()
     }
     for row in tally.table().iter_rows(named=True):
         counts[row["column"]][row["category"]][row["bin"]] = row["documents"]
-    return [_histogram(name, axes[name], counts[name], own[name]) for name in axes]
+    found = [_histogram(name, axes[name], counts[name], own[name]) for name in axes]
+    for item in found:
+        reasons = {bound["reason"] for bound in item["bounds"]}
+        item["num_dropped"] = sum(row["num_documents"] for row in dropped if row["reason"] in reasons)
+    return found
+
+
+def _rejected(bounds: list[dict[str, Any]]) -> pl.Expr:
+    return pl.col("reason").is_in([bound["reason"] for bound in bounds]).fill_null(False)
+
+
+def _has_place(bounds: list[dict[str, Any]]) -> pl.Expr:
+    """Documents with text, and those that these bounds rejected before edits left nothing of them."""
+    return (pl.col("num_bytes") > 0) | _rejected(bounds)
 
 
 def _axes(paths: Sequence[str], own: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
     """For each column that has a value: scale, low and high (scaled), num_bins (fine)."""
     ends: dict[str, tuple[float, float, bool]] = {}
-    for frame in batches(paths, list(dict.fromkeys([*own, "num_bytes"]))):
-        rows = frame.filter(pl.col("num_bytes") > 0)
+    for frame in batches(paths, [*dict.fromkeys([*own, "num_bytes"]), "reason"]):
         for name in own:
-            values = rows[name].cast(pl.Float64).drop_nulls()
+            values = frame.filter(_has_place(own[name]))[name].cast(pl.Float64).drop_nulls()
             if len(values):
                 low, high, whole = ends.get(name, (math.inf, -math.inf, True))
                 is_whole = whole and bool((values == values.floor()).all())
@@ -231,11 +246,10 @@ def _binned(name: str, axis: dict[str, Any], bounds: list[dict[str, Any]]) -> di
     scaled = value.log1p() if axis["scale"] == "log" else value
     unit = (axis["high"] - axis["low"]) / axis["num_bins"]  # exactly 1 for whole numbers, so that none is rounded away
     position = (scaled - axis["low"]) / unit
-    here = pl.col("reason").is_in([bound["reason"] for bound in bounds]).fill_null(False)
     kept = pl.col("fate") == "kept"
     return {
         "column": pl.lit(name),
-        "category": pl.when(kept).then(0).when(here).then(1).otherwise(2),
+        "category": pl.when(kept).then(0).when(_rejected(bounds)).then(1).otherwise(2),
         "bin": position.floor().cast(pl.Int64).clip(0, axis["num_bins"] - 1),
         "documents": pl.lit(1, pl.Int64),
     }

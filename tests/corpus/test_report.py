@@ -161,6 +161,20 @@ def test_every_whole_number_is_counted_in_its_own_bin(tmp_path, top):
     assert words["kept"] == [i + 1 for i in range(top + 1)]
 
 
+def test_documents_whose_text_became_empty_are_counted_where_a_measure_rejected_them(tmp_path):
+    few = {"fate": "dropped", "reason": "gopher_quality.too_few_words"}
+    rows = [row(0, **{WORDS: 60.0}), row(1, **few, **{WORDS: 3.0}), row(2, num_bytes=0, **few, **{WORDS: 0.0})]
+    rows.append(row(3, num_bytes=0, **few))  # measured before, but its score was not kept
+    write_unit(tmp_path, "u1", rows, ["", "", "", ""], {})
+    report = report_of(tmp_path)
+    words = next(item for item in report["histograms"] if item["column"] == WORDS)
+    (drop,) = report["drops"]
+    assert words["num_dropped"] == drop["num_documents"] == 3
+    assert [sum(words[key]) for key in ("kept", "dropped_here", "dropped_elsewhere")] == [1, 2, 0]
+    assert words["edges"][0] == 0.0
+    assert "3 rejected by it" in render(report)
+
+
 def test_a_limit_between_whole_numbers_lies_between_bins(tmp_path):
     write_unit(tmp_path, "u1", [row(0, **{SCORE: 0.0})], [""], {})
     score = next(item for item in report_of(tmp_path)["histograms"] if item["column"] == SCORE)
