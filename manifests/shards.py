@@ -24,6 +24,8 @@ import pyarrow.parquet as pq
 
 from manifests.errors import InputError, IntegrityError, StorageError
 
+# Version marks that file systems give, best first; a local file has its modification time.
+_MARKS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
 ROW_GROUP_BYTES = 16 * 1024 * 1024
 ROW_GROUP_ROWS = 8192
 
@@ -49,6 +51,9 @@ def filesystem(uri: str) -> tuple[Any, str]:
     Raises InputError for a protocol that is unknown, or whose library is not installed.
     """
     try:
+        if is_local(uri):  # not url_to_fs, which takes "::" in a file's name for a chain of file systems
+            fs = fsspec.filesystem("file")
+            return fs, fs._strip_protocol(uri)
         return fsspec.core.url_to_fs(uri)  # type: ignore[no-any-return]
     except ImportError as error:
         raise InputError(f"{uri}: {error}. Install that package with pip, on every node.") from None
@@ -59,6 +64,11 @@ def filesystem(uri: str) -> tuple[Any, str]:
 def is_local(uri: str) -> bool:
     """True for plain paths and file:// URIs."""
     return "://" not in uri or uri.startswith(("file://", "local://"))
+
+
+def version_mark(info: dict[str, Any]) -> str:
+    """Etag or time of change out of what a file system says of a file; "" if it tells neither: nothing is known."""
+    return next((str(info[key]) for key in _MARKS if info.get(key) is not None), "")
 
 
 def exists(uri: str) -> bool:
@@ -291,7 +301,7 @@ def read_table(uri: str, columns: Iterable[str] | None = None) -> pa.Table:
 
 
 def file_digest(uri: str) -> str:
-    """SHA-256 of a file's bytes; remembered per process while size and time of change stay the same.
+    """SHA-256 of a file's bytes; remembered per process while size and version mark stay the same.
 
     Raises InputError naming the file if it cannot be read.
     """
@@ -300,7 +310,8 @@ def file_digest(uri: str) -> str:
         info = fs.info(path)
     except OSError as error:
         raise InputError(f"{uri}: cannot be read: {error.strerror or error}. Check the path.") from error
-    return _digest_of(uri, info.get("size"), str(info.get("mtime", info.get("ETag"))))
+    mark = version_mark(info)
+    return _digest_of(uri, info.get("size"), mark) if mark else _digest_of.__wrapped__(uri, 0, "")
 
 
 @functools.lru_cache(maxsize=4096)

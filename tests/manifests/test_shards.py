@@ -101,6 +101,28 @@ def test_digest_follows_a_changed_file(tmp_path):
     assert shards.file_digest(str(path)) != first
 
 
+def test_digest_is_taken_anew_where_nothing_tells_that_a_file_changed(monkeypatch):
+    monkeypatch.setattr(shards, "_MARKS", ())
+    shards.write_bytes("memory://digest-test/a", b"a")
+    first = shards.file_digest("memory://digest-test/a")
+    shards.write_bytes("memory://digest-test/a", b"b")
+    assert shards.file_digest("memory://digest-test/a") != first
+
+
+def test_digest_follows_a_changed_file_in_memory():
+    shards.write_bytes("memory://digest-test/b", b"a")
+    first = shards.file_digest("memory://digest-test/b")
+    shards.write_bytes("memory://digest-test/b", b"b")
+    assert shards.file_digest("memory://digest-test/b") != first
+
+
+def test_two_colons_in_a_local_name_are_part_of_it(tmp_path):
+    uri = str(tmp_path / "a::b")
+    shards.write_bytes(uri, b"x")
+    assert shards.read_bytes(uri) == b"x"
+    assert os.listdir(tmp_path) == ["a::b"]
+
+
 @pytest.mark.parametrize(("uri", "text"), [("nowhere://a/b", "Protocol not known: nowhere"), ("gs://a/b", "gcsfs")])
 def test_protocols_that_are_not_there_are_named_with_the_remedy(uri, text):
     with pytest.raises(InputError, match=f"{uri}: .*{text}"):
