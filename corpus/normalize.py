@@ -27,7 +27,6 @@ import re
 import string
 import unicodedata
 from functools import lru_cache
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -38,7 +37,8 @@ import pyarrow.compute as pc
 from corpus.recipe import Normalize
 from filters.kernels import normalize as kernels
 from filters.kernels.buffers import text_array, text_buffers
-from manifests.errors import RecipeError
+from manifests.errors import InputError, RecipeError
+from manifests.shards import file_digest, read_bytes
 
 # Canonical and compatibility mappings, combining marks and joinable letters all lie below; above are CJK extensions,
 # which are KEEP, and U+2F800 to U+2FA1F, which are inside.
@@ -84,16 +84,17 @@ def normalize(table: pa.Table, config: Normalize) -> pa.Table:
 
 def check(config: Normalize) -> None:
     """Raise RecipeError if the file of stop words is missing, not UTF-8, or empty."""
-    _stop_words(config.stop_words)
+    _stop_words(config)
 
 
 def _normalized(column: pa.ChunkedArray | pa.Array, config: Normalize) -> pa.Array:
     """Rewrites all texts, then again those that Python code has changed, until none changes."""
+    stop_words = _stop_words(config)
     text, suspects = _rewritten(column, config)
     rows = np.flatnonzero(suspects)
     for _ in range(_MAX_ROUNDS):
         before = text.take(pa.array(rows)).to_pylist()
-        after = [_transformed(value, config) for value in before]
+        after = [_transformed(value, config, stop_words) for value in before]
         changed = np.array([new != old for new, old in zip(after, before, strict=True)], bool)
         if not changed.any():
             return text
@@ -115,7 +116,7 @@ def _rewritten(column: pa.ChunkedArray | pa.Array, config: Normalize) -> tuple[p
     return text_array(data, offsets), suspects
 
 
-def _transformed(text: str, config: Normalize) -> str:
+def _transformed(text: str, config: Normalize, stop_words: frozenset[str]) -> str:
     """What the kernel does not do, for one text."""
     if config.unicode != "none" and not unicodedata.is_normalized(config.unicode, text):
         text = unicodedata.normalize(config.unicode, text)
@@ -123,7 +124,6 @@ def _transformed(text: str, config: Normalize) -> str:
         text = text.lower()
     if config.strip_punctuation:
         text = text.translate(_punctuation())
-    stop_words = _stop_words(config.stop_words)
     if stop_words:
         text = _without(text, stop_words)
     return text
@@ -154,19 +154,26 @@ def _punctuation() -> dict[int, str]:
     return {ord(mark): "" if mark in _APOSTROPHES else " " for mark in _punctuation_characters() + _APOSTROPHES}
 
 
-@lru_cache(maxsize=8)
-def _stop_words(path: str | None) -> frozenset[str]:
+def _stop_words(config: Normalize) -> frozenset[str]:
+    """The words in lower case; none without a file."""
+    path = config.stop_words
     if path is None:
         return frozenset()
     try:
-        words = frozenset(Path(path).read_text("utf-8").lower().split())
-    except (OSError, UnicodeDecodeError) as error:
+        words = _words_of(path, file_digest(path))
+    except (OSError, InputError, UnicodeDecodeError) as error:
         raise RecipeError(
             f"[normalize] stop_words = {path!r}: {error}. Name a UTF-8 file with one word a line."
         ) from error
     if not words:
         raise RecipeError(f"[normalize] stop_words = {path!r}: the file is empty. Leave the key out to keep all words.")
     return words
+
+
+@lru_cache(maxsize=8)
+def _words_of(path: str, digest: str) -> frozenset[str]:
+    """The digest is a key: a file that changes while this process runs is read again."""
+    return frozenset(read_bytes(path).decode("utf-8-sig").lower().split())
 
 
 @lru_cache(maxsize=16)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from corpus.normalize import check, normalize
 from corpus.recipe import Normalize
 from manifests.errors import RecipeError
+from manifests.shards import write_bytes
 
 OFF: dict[str, Any] = {
     "unicode": "none",
@@ -93,6 +94,20 @@ def test_stop_words_are_removed_without_their_punctuation(tmp_path: Path) -> Non
     config = Normalize(stop_words=str(path))
     assert _normalized(["The cat, the, Und other them"], config) == ["cat, , other them"]
     assert _normalized(["The cat"], Normalize()) == ["The cat"]
+
+
+def test_stop_words_are_those_of_the_file_as_it_is_now(tmp_path: Path) -> None:
+    path = tmp_path / "words.txt"
+    config = Normalize(stop_words=str(path))
+    path.write_text("cat\n", "utf-8")
+    assert _normalized(["cat and dog"], config) == ["and dog"]
+    path.write_text("dog\nor\n", "utf-8")
+    assert _normalized(["cat and dog"], config) == ["cat and"]
+
+
+def test_stop_words_may_lie_on_any_file_system_and_start_with_a_byte_order_mark() -> None:
+    write_bytes("memory://normalize-test/words.txt", b"\xef\xbb\xbfcat\n")
+    assert _normalized(["cat dog"], Normalize(stop_words="memory://normalize-test/words.txt")) == ["dog"]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff"])
