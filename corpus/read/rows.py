@@ -67,20 +67,24 @@ def clean(text: str) -> str:
 
 
 def row_tables(rows: Iterable[Row], unit: Unit) -> Iterator[pa.Table]:
-    """Tables with schemas.RECORD of at most BATCH_ROWS rows, each cut when its text reaches BATCH_BYTES.
+    """Tables with schemas.RECORD of at most BATCH_ROWS rows, each cut when its strings reach BATCH_BYTES.
 
-    So a table holds less than BATCH_BYTES of text and one record more.
+    So a table holds less than BATCH_BYTES of text, addresses, dates, errors and kept columns, and one record more.
     """
     pending: list[Row] = []
-    num_chars = 0
+    num_bytes = 0
     for row in rows:
         pending.append(row)
-        num_chars += len(row.text) if row.text.isascii() else len(row.text.encode("utf-8"))
-        if len(pending) >= BATCH_ROWS or num_chars >= BATCH_BYTES:
+        num_bytes += sum(_num_bytes(value) for value in (row.text, row.url, row.date, row.error, row.extra) if value)
+        if len(pending) >= BATCH_ROWS or num_bytes >= BATCH_BYTES:
             yield _table(pending, unit)
-            pending, num_chars = [], 0
+            pending, num_bytes = [], 0
     if pending:
         yield _table(pending, unit)
+
+
+def _num_bytes(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8"))
 
 
 def _table(rows: list[Row], unit: Unit) -> pa.Table:

@@ -5,9 +5,9 @@ import fsspec
 import pytest
 
 from corpus.read import DROPPED, FAILED, UnitReader, read_record
-from corpus.read.rows import BATCH_BYTES, BATCH_ROWS
+from corpus.read.rows import BATCH_BYTES, BATCH_ROWS, Row, row_tables
 from corpus.recipe import Source
-from corpus.units import plan_units
+from corpus.units import Unit, plan_units
 from manifests.digest import document_id
 from manifests.errors import InputError
 from manifests.schemas import RECORD
@@ -42,6 +42,12 @@ def test_batches_are_cut_by_rows_and_by_bytes(tmp_path: Path) -> None:
     assert [table.num_rows for table in UnitReader(plan_units(source)[0], source)] == [BATCH_ROWS, 1]
     path.write_bytes((b'{"text": "' + b"x" * (BATCH_BYTES // 2) + b'"}\n') * 3)
     assert [table.num_rows for table in UnitReader(plan_units(source)[0], source)] == [2, 1]
+
+
+@pytest.mark.parametrize("column", ["url", "date", "extra", "error"])
+def test_batches_are_cut_by_the_bytes_of_every_column(column: str) -> None:
+    rows = [Row(number, 1, **{column: "ü" * (BATCH_BYTES // 6 + 1)}) for number in range(7)]
+    assert [table.num_rows for table in row_tables(rows, Unit("0" * 16, "s", "f", "f", 0, ""))] == [3, 3, 1]
 
 
 def test_ids_depend_on_source_file_and_offset_alone(tmp_path: Path) -> None:
