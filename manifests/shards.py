@@ -195,8 +195,9 @@ def write_bytes(uri: str, data: bytes, path: str = "") -> FileEntry:
 class TableWriter:
     """Writes a Parquet file whose bytes depend on the rows alone, not on how they were batched.
 
-    Row groups are cut where the text so far reaches ROW_GROUP_BYTES or the rows reach ROW_GROUP_ROWS; with
-    `cut_each_write` every call of `write` is one row group instead (for files whose row groups are partitions).
+    Row groups are cut where the strings so far, of all columns, reach ROW_GROUP_BYTES or the rows reach
+    ROW_GROUP_ROWS; with `cut_each_write` every call of `write` is one row group instead (for files whose row groups
+    are partitions).
     Use `with TableWriter(uri, schema) as writer`; `writer.entry` is there after the block.
     """
 
@@ -239,7 +240,7 @@ class TableWriter:
         for part in _cut_at_boundaries(table, self._pending_rows, self._pending_bytes):
             self._pending.append(part)
             self._pending_rows += part.num_rows
-            self._pending_bytes += _text_bytes(part)
+            self._pending_bytes += _string_bytes(part)
             if self._pending_rows >= ROW_GROUP_ROWS or self._pending_bytes >= ROW_GROUP_BYTES:
                 self._flush()
 
@@ -250,22 +251,28 @@ class TableWriter:
         self._pending, self._pending_rows, self._pending_bytes = [], 0, 0
 
 
-def _text_ends(table: pa.Table) -> npt.NDArray[np.int64]:
-    """Bytes of the `text` column up to and with each row, int64 (num_rows,); zeros where there is no such column."""
-    if "text" not in table.column_names:
-        return np.zeros(table.num_rows, np.int64)
-    lengths = pc.fill_null(pc.binary_length(table["text"]), 0).to_numpy()
+def _string_ends(table: pa.Table) -> npt.NDArray[np.int64]:
+    """Bytes in all columns of strings or binary values up to and with each row, int64 (num_rows,)."""
+    lengths = np.zeros(table.num_rows, np.int64)
+    for column in table.columns:
+        if _is_string(column.type):
+            lengths += pc.fill_null(pc.binary_length(column), 0).to_numpy()
     return np.cumsum(lengths, dtype=np.int64)
 
 
-def _text_bytes(table: pa.Table) -> int:
-    ends = _text_ends(table)
+def _is_string(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary, pa.types.is_large_binary)
+    return any(test(kind) for test in tests)
+
+
+def _string_bytes(table: pa.Table) -> int:
+    ends = _string_ends(table)
     return int(ends[-1]) if len(ends) else 0
 
 
 def _cut_at_boundaries(table: pa.Table, rows: int, size: int) -> Iterator[pa.Table]:
     """Slices of the table that each end at most at the next row-group boundary, counted from the rows already held."""
-    ends = _text_ends(table)
+    ends = _string_ends(table)
     start = 0
     while start < table.num_rows:
         before = int(ends[start - 1]) if start else 0

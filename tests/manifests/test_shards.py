@@ -44,6 +44,26 @@ def test_bytes_of_a_table_do_not_depend_on_its_batches(tmp_path, monkeypatch, li
     assert len(digests) == 1
 
 
+KINDS = [pa.string(), pa.large_string(), pa.binary(), pa.large_binary()]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_row_groups_are_cut_by_the_bytes_of_every_column_of_strings(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(shards, "ROW_GROUP_BYTES", 10)
+    extra = pa.array([b"1234567", b"12", None, b"12345", b"1", b"1"]).cast(kind)
+    table = pa.table({"text": pa.array(["a", "b", "c", "d", "e", "f"], pa.large_string()), "extra": extra})
+    uri = str(tmp_path / "t.parquet")
+    # 8 and 3 reach 10; then 1, 6 and 2 are 9, and 2 more reach it.
+    for cuts in ([6], [1, 5], [3, 3]):
+        with TableWriter(uri, table.schema) as writer:
+            start = 0
+            for cut in cuts:
+                writer.write(table.slice(start, cut))
+                start += cut
+        with shards.open_parquet(uri) as file:
+            assert [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)] == [2, 4]
+
+
 def test_row_groups_are_partitions_when_each_write_is_one(tmp_path):
     uri = str(tmp_path / "runs.parquet")
     with TableWriter(uri, TEXTS.schema, cut_each_write=True) as writer:
