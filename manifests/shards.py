@@ -290,20 +290,48 @@ def write_table(uri: str, table: pa.Table, path: str = "") -> FileEntry:
     return writer.entry
 
 
-def open_parquet(uri: str) -> pq.ParquetFile:
-    """A ParquetFile for reading. Raises IntegrityError, naming the file, if it is not whole or not Parquet."""
-    fs, path = filesystem(uri)
+@contextlib.contextmanager
+def _naming(uri: str) -> Iterator[None]:
+    """Turns what Arrow raises on broken bytes, at the footer or inside, into an IntegrityError with the file's name."""
     try:
-        return pq.ParquetFile(path if is_local(uri) else fs.open(path, "rb"))
-    except (pa.ArrowInvalid, OSError) as error:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        cause = " ".join(str(error).split()).rstrip(".")  # Arrow's messages have several lines
         raise IntegrityError(
-            f"{uri}: cannot be read as Parquet: {error}. Remove it and run the build again."
+            f"{uri}: cannot be read as Parquet: {cause}. Remove it and run the build again."
         ) from error
 
 
-def read_table(uri: str, columns: Iterable[str] | None = None) -> pa.Table:
-    """A whole Parquet file, or some of its columns."""
+def open_parquet(uri: str) -> pq.ParquetFile:
+    """A ParquetFile for reading. Raises IntegrityError, naming the file, if it is not whole or not Parquet.
+
+    Only the footer is looked at here: damage inside shows while rows are read, for which `row_groups` and `read_table`
+    name the file too.
+    """
+    fs, path = filesystem(uri)
+    with _naming(uri):
+        return pq.ParquetFile(path if is_local(uri) else fs.open(path, "rb"))
+
+
+def row_groups(uri: str, columns: Iterable[str] | None = None) -> Iterator[pa.Table]:
+    """The row groups of a Parquet file, or some of their columns, one after another; the file is open meanwhile.
+
+    Raises IntegrityError, naming the file, where its bytes are damaged.
+    """
+    names = None if columns is None else list(columns)
     with open_parquet(uri) as file:
+        for group in range(file.num_row_groups):
+            with _naming(uri):
+                table = file.read_row_group(group, columns=names)
+            yield table
+
+
+def read_table(uri: str, columns: Iterable[str] | None = None) -> pa.Table:
+    """A whole Parquet file, or some of its columns.
+
+    Raises IntegrityError, naming the file, where its bytes are damaged.
+    """
+    with open_parquet(uri) as file, _naming(uri):
         return file.read(columns=None if columns is None else list(columns))
 
 

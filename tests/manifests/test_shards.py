@@ -108,6 +108,38 @@ def test_broken_parquet_is_named(tmp_path):
         shards.read_table(str(path))
 
 
+def test_damage_inside_a_parquet_file_is_named_with_the_remedy(tmp_path):
+    path = tmp_path / "damaged.parquet"
+    with TableWriter(str(path), TEXTS.schema, cut_each_write=True) as writer:
+        writer.write(TEXTS.slice(0, 4))
+        writer.write(TEXTS.slice(4))
+    with shards.open_parquet(str(path)) as file:
+        start = file.metadata.row_group(1).column(1).dictionary_page_offset
+    data = bytearray(path.read_bytes())
+    data[start : start + 60] = bytes(60)
+    path.write_bytes(data)
+    message = r"damaged\.parquet: cannot be read as Parquet: .*\. Remove it and run the build again\."
+    with pytest.raises(IntegrityError, match=message):
+        shards.read_table(str(path))
+    groups = shards.row_groups(str(path))
+    assert next(groups).equals(TEXTS.slice(0, 4))
+    with pytest.raises(IntegrityError, match=message):
+        next(groups)
+    assert shards.read_table(str(path), ["id"]).equals(TEXTS.select(["id"]))
+
+
+def test_row_groups_of_some_columns_come_in_their_order(tmp_path):
+    uri = str(tmp_path / "t.parquet")
+    with TableWriter(uri, TEXTS.schema, cut_each_write=True) as writer:
+        for start in (0, 3, 6):
+            writer.write(TEXTS.slice(start, 3))
+    assert [group.to_pydict() for group in shards.row_groups(uri, ["id"])] == [
+        {"id": [0, 1, 2]},
+        {"id": [3, 4, 5]},
+        {"id": [6, 7, 8]},
+    ]
+
+
 def test_digest_of_a_missing_file_names_it(tmp_path):
     with pytest.raises(InputError, match=r"no.txt: cannot be read"):
         shards.file_digest(str(tmp_path / "no.txt"))
