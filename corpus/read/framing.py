@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from corpus.read.compression import UnpackedStream
+from corpus.read.headers import header_fields
 from corpus.read.rows import clean
 from corpus.read.stream import InputStream
 
@@ -163,23 +164,14 @@ class _Framer:
 
     def _headers(self) -> dict[str, str] | None:
         """Header fields up to the blank line; None if the stream ends before it."""
-        headers: dict[str, str] = {}
-        name = ""
+        lines: list[bytes] = []
         for _ in range(_MAX_HEADER_LINES):
             line = self._line()
             if not line.endswith(b"\n"):
                 return None
-            text = line.decode("utf-8", "replace").rstrip("\r\n")
-            if not text:
-                return headers
-            if text[0] in " \t" and name:
-                headers[name] = f"{headers[name]} {text.strip()}".strip()
-            elif ":" in text:
-                key, _, value = text.partition(":")
-                name = key.strip().lower()
-                name = "" if name in headers else name
-                if name:
-                    headers[name] = value.strip()
+            if not line.rstrip(b"\r\n"):
+                return header_fields(lines)
+            lines.append(line)
         return None
 
     def _skip(self, length: int) -> int:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import zstandard
 from fastwarc.stream_io import BrotliReader
 
+from corpus.read.headers import header_fields
+
 _STATUS = re.compile(rb"^HTTP/\d(?:\.\d)?\s+(\d{3})\b")
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _CHUNK_SIZE = re.compile(rb"^\s*([0-9a-fA-F]{1,15})\s*(?:;[^\n]*)?$")
@@ -44,19 +46,7 @@ def parse_message(block: bytes) -> Message:
         return Message(None, {}, block)
     end = _HEAD_END.search(block)
     head, body = (block[: end.start()], block[end.end() :]) if end else (block, b"")
-    headers: dict[str, str] = {}
-    name = ""
-    for line in head.split(b"\n")[1:]:
-        text = line.rstrip(b"\r").decode("utf-8", "replace")
-        if text[:1] in (" ", "\t") and name:
-            headers[name] += " " + text.strip()
-        elif ":" in text:
-            key, _, value = text.partition(":")
-            name = key.strip().lower()
-            name = "" if name in headers else name
-            if name:
-                headers[name] = value.strip()
-    return Message(int(status[1]), headers, body)
+    return Message(int(status[1]), header_fields(head.split(b"\n")[1:]), body)
 
 
 def decoded_body(message: Message, max_bytes: int) -> bytes:
