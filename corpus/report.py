@@ -35,6 +35,7 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
     tables = report_counts.count_ledger(paths)
     fates, rules = tables["fates"], facts["audit"]["rules"]
     dropped = report_counts.drops(fates, rules)
+    histograms, constant = report_counts.histograms(paths, bounds, dropped)
     return {
         "format": FORMAT,
         **{key: value for key, value in facts.items() if key != "stages"},
@@ -42,7 +43,8 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
         "funnel": report_counts.funnel(fates, rules),
         "drops": dropped,
         "languages": report_counts.languages(tables["languages"]),
-        "histograms": report_counts.histograms(paths, bounds, dropped),
+        "histograms": histograms,
+        "constant_measures": constant,
         "components": report_counts.components(tables["components"]),
         "domains": report_counts.domains(tables["hosts"]),
         "errors": report_counts.errors(tables["errors"]),

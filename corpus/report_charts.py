@@ -141,7 +141,7 @@ def _components(rows: list[dict[str, Any]]) -> go.Figure | None:
 
 def _whole_ticks(most: int) -> dict[str, Any]:
     """No ticks between whole numbers where there are few."""
-    return {"dtick": 1} if most <= 5 else {"nticks": 6}
+    return {"dtick": 1} if most <= 5 else {"nticks": 5}
 
 
 def _intervals(rows: list[tuple[str, float, float, float, str]], overall: float | None, title: str) -> go.Figure | None:
@@ -211,9 +211,12 @@ def _toxicity(audit: dict[str, Any]) -> go.Figure | None:
 
 
 def _histogram(item: dict[str, Any]) -> go.Figure:
-    """Stacked bars over the bins of a measure; thresholds as dashed lines. A log axis is drawn as log10(1 + value)."""
-    is_log = item["scale"] == "log"
-    places = [_place(edge, is_log) for edge in item["edges"]]
+    """Stacked bars over the bins of a measure; thresholds as dashed lines.
+
+    A log axis is drawn as log10(1 + value). Bars of whole numbers stand on them, so their edges lie halves below.
+    """
+    scale = item["scale"]
+    places = [_place(edge, scale) - (0.5 if scale == "whole" else 0) for edge in item["edges"]]
     series = [
         ("kept", KEPT, "kept"),
         ("dropped by this", LOST, "dropped_here"),
@@ -226,36 +229,52 @@ def _histogram(item: dict[str, Any]) -> go.Figure:
         barmode="stack",
         bargap=0,
         showlegend=False,
-        xaxis={"range": [places[0], places[-1]], "showgrid": False, "zeroline": False, **_ticks(item, is_log)},
-        yaxis={"nticks": 4, "tickformat": "~s", "rangemode": "tozero"},
+        xaxis={"range": [places[0], places[-1]], "showgrid": False, "zeroline": False, **_ticks(item)},
+        yaxis={"tickformat": "~s", "rangemode": "tozero", **_whole_ticks(_highest(item))},
     )
     figure.update_layout(height=210, margin={**MARGIN, "t": 26})
     for bound in item["bounds"]:
-        _add_threshold(figure, bound, _place(bound["limit"], is_log), (places[0], places[-1]))
+        place = _place(bound["limit"], scale)
+        if scale == "whole":  # limits are allowed themselves: the line is between the limit and what is rejected
+            place += 0.5 if bound["side"] == "max" else -0.5
+        _add_threshold(figure, bound, place, (places[0], places[-1]))
     return figure
 
 
-def _place(value: float, is_log: bool) -> float:
-    return math.log10(1 + value) if is_log else value
+def _highest(item: dict[str, Any]) -> int:
+    """Documents in the fullest bin."""
+    series = zip(item["kept"], item["dropped_here"], item["dropped_elsewhere"], strict=True)
+    return max(int(kept + here + elsewhere) for kept, here, elsewhere in series)
+
+
+def _place(value: float, scale: str) -> float:
+    return math.log10(1 + value) if scale == "log" else value
 
 
 def _bars(item: dict[str, Any], places: list[float], name: str, colour: str, key: str) -> go.Bar:
-    edges, counts = item["edges"], item[key]
-    spans = list(pairwise(edges))
+    spans = [_span(low, high, item["scale"]) for low, high in pairwise(item["edges"])]
     return go.Bar(
         name=name,
         x=[(low + high) / 2 for low, high in pairwise(places)],
         width=[high - low for low, high in pairwise(places)],
-        y=counts,
+        y=item[key],
         marker={"color": colour, "line": {"width": 0}},
-        hovertext=[f"{low:,.4g} to {high:,.4g}<br>{name}: {n:,}" for (low, high), n in zip(spans, counts, strict=True)],
+        hovertext=[f"{span}<br>{name}: {count:,}" for span, count in zip(spans, item[key], strict=True)],
         hovertemplate="%{hovertext}<extra></extra>",
     )
 
 
-def _ticks(item: dict[str, Any], is_log: bool) -> dict[str, Any]:
-    if not is_log:
-        return {"nticks": 6}
+def _span(low: float, high: float, scale: str) -> str:
+    if scale == "whole" and high - low == 1:
+        return f"{low:,.0f}"
+    return f"{low:,.0f} to {high - 1:,.0f}" if scale == "whole" else f"{low:,.4g} to {high:,.4g}"
+
+
+def _ticks(item: dict[str, Any]) -> dict[str, Any]:
+    if item["scale"] == "whole":
+        return {"tickformat": ",d", **_whole_ticks(round(item["edges"][-1] - item["edges"][0]))}
+    if item["scale"] == "linear":
+        return {"nticks": 6, "exponentformat": "none"}
     powers = [10**power for power in range(0, 13) if item["edges"][0] <= 10**power <= item["edges"][-1]]
     values = [0, *powers] if item["edges"][0] < 0.5 else powers
     return {"tickvals": [math.log10(1 + value) for value in values], "ticktext": [_short(value) for value in values]}

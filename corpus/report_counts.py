@@ -174,34 +174,47 @@ def components(table: pl.DataFrame) -> list[dict[str, Any]]:
 
 def histograms(
     paths: Sequence[str], bounds: Sequence[dict[str, Any]], dropped: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Distributions of length in bytes and of every bounded score, among documents kept, dropped by it, and others.
 
     bounds: dicts of column, side ("min" or "max"), limit and reason; dropped: of `drops`. Two passes over the ledger:
-    ends, then bins. Returns dicts of column, scale ("linear" or "log": log(1 + x)), edges (num_bins + 1), kept,
-    dropped_here, dropped_elsewhere (num_bins counts each), num_dropped (of its reasons, by `dropped`) and bounds.
-    Values beyond the edges are counted in the end bins.
+    ends, then bins. Returns the histograms and, as dicts of column and value, the measures that have one value over all
+    documents. Histograms are dicts of column, scale ("linear", "whole": a bin counts the whole numbers from its edge to
+    before the next, or "log": log(1 + x)), edges (num_bins + 1), kept, dropped_here, dropped_elsewhere (num_bins counts
+    each), num_dropped (of its reasons, by `dropped`) and bounds. Values beyond the edges are counted in the end bins.
     """
     available = columns_of(paths)
     names = ["num_bytes", *dict.fromkeys(bound["column"] for bound in bounds)]
     names = [name for name in dict.fromkeys(names) if name in available]
     own = {name: [bound for bound in bounds if bound["column"] == name] for name in names}
-    axes = _axes(paths, own)
+    ends = _ends(paths, own)
+    constant = [{"column": name, "value": low} for name, (low, high, _) in ends.items() if low == high]
+    axes = {
+        name: _axis(*found, [bound["limit"] for bound in own[name]])
+        for name, found in ends.items()
+        if found[0] < found[1]
+    }
+    counts = _bin_counts(paths, axes, own)
+    shown = [_histogram(name, axes[name], counts[name], own[name]) for name in axes]
+    for item in shown:
+        reasons = {bound["reason"] for bound in item["bounds"]}
+        item["num_dropped"] = sum(row["num_documents"] for row in dropped if row["reason"] in reasons)
+    return shown, constant
+
+
+def _bin_counts(
+    paths: Sequence[str], axes: dict[str, dict[str, Any]], own: dict[str, list[dict[str, Any]]]
+) -> dict[str, list[list[int]]]:
+    """For each column the counts of its fine bins: kept, dropped by its bounds, others."""
     tally = Tally(["column", "category", "bin"], ["documents"])
     for frame in batches(paths, [*dict.fromkeys([*axes, "num_bytes"]), "fate", "reason"]):
         for name, axis in axes.items():
             rows = frame.filter(_has_place(own[name]))
             tally.add(rows.select(**_binned(name, axis, own[name])).filter(pl.col("bin").is_not_null()))
-    counts: dict[str, list[list[int]]] = {
-        name: [[0] * axis["num_bins"] for _ in range(3)] for name, axis in axes.items()
-    }
+    counts = {name: [[0] * axis["num_bins"] for _ in range(3)] for name, axis in axes.items()}
     for row in tally.table().iter_rows(named=True):
         counts[row["column"]][row["category"]][row["bin"]] = row["documents"]
-    found = [_histogram(name, axes[name], counts[name], own[name]) for name in axes]
-    for item in found:
-        reasons = {bound["reason"] for bound in item["bounds"]}
-        item["num_dropped"] = sum(row["num_documents"] for row in dropped if row["reason"] in reasons)
-    return found
+    return counts
 
 
 def _rejected(bounds: list[dict[str, Any]]) -> pl.Expr:
@@ -213,8 +226,8 @@ def _has_place(bounds: list[dict[str, Any]]) -> pl.Expr:
     return (pl.col("num_bytes") > 0) | _rejected(bounds)
 
 
-def _axes(paths: Sequence[str], own: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """For each column that has a value: scale, low and high (scaled), num_bins (fine)."""
+def _ends(paths: Sequence[str], own: dict[str, list[dict[str, Any]]]) -> dict[str, tuple[float, float, bool]]:
+    """For each column that has a value: the least, the greatest, and whether all are whole numbers."""
     ends: dict[str, tuple[float, float, bool]] = {}
     for frame in batches(paths, [*dict.fromkeys([*own, "num_bytes"]), "reason"]):
         for name in own:
@@ -222,23 +235,22 @@ def _axes(paths: Sequence[str], own: dict[str, list[dict[str, Any]]]) -> dict[st
             if len(values):
                 low, high, whole = ends.get(name, (math.inf, -math.inf, True))
                 is_whole = whole and bool((values == values.floor()).all())
-                ends[name] = (min(low, *_ends(values)), max(high, *_ends(values)), is_whole)
-    return {name: _axis(*ends[name], [bound["limit"] for bound in own[name]]) for name in own if name in ends}
+                ends[name] = (min(low, *_least_and_most(values)), max(high, *_least_and_most(values)), is_whole)
+    return {name: ends[name] for name in own if name in ends}
 
 
-def _ends(values: pl.Series) -> tuple[float, float]:
+def _least_and_most(values: pl.Series) -> tuple[float, float]:
     return float(values.min()), float(values.max())  # type: ignore[arg-type]
 
 
 def _axis(low: float, high: float, whole: bool, limits: list[float]) -> dict[str, Any]:
+    """scale, low and high (scaled) and num_bins (fine) of an axis with low < high."""
     low, high = min(low, *limits, high), max(high, *limits, low)
     if low >= 0 and high >= LOG_FROM:
-        low, high = math.log1p(low), math.log1p(high)
-        return {"scale": "log", "low": low, "high": high if high > low else low + 1.0, "num_bins": FINE_BINS}
+        return {"scale": "log", "low": math.log1p(low), "high": math.log1p(high), "num_bins": FINE_BINS}
     if whole and high - low < FINE_BINS and all(float(limit).is_integer() for limit in limits):
-        low = math.floor(low)
-        return {"scale": "linear", "low": low, "high": math.floor(high) + 1, "num_bins": math.floor(high) + 1 - low}
-    return {"scale": "linear", "low": low, "high": high if high > low else low + 1.0, "num_bins": FINE_BINS}
+        return {"scale": "whole", "low": low, "high": high + 1, "num_bins": round(high - low) + 1}
+    return {"scale": "linear", "low": low, "high": high, "num_bins": FINE_BINS}
 
 
 def _binned(name: str, axis: dict[str, Any], bounds: list[dict[str, Any]]) -> dict[str, pl.Expr]:

@@ -13,6 +13,7 @@ from corpus import report_counts
 from corpus.audit import audit
 from corpus.recipe import Audit
 from corpus.report import audit_tables, build_report, render
+from corpus.report_charts import figures
 from tests.corpus.synthetic import BOUNDS, RULES, row, write_corpus, write_unit
 
 PWNED = "document.documentElement.dataset.pwned='yes'"
@@ -129,7 +130,8 @@ def test_languages_domains_errors_and_components_are_counted(nine):
 def test_histograms_tell_kept_from_dropped_by_this_measure_and_by_others(nine):
     report = report_of(nine)
     by_column = {item["column"]: item for item in report["histograms"]}
-    assert set(by_column) == {"num_bytes", WORDS, SCORE}  # measures without any value have no histogram
+    assert set(by_column) == {WORDS, SCORE}  # measures without any value have no histogram
+    assert report["constant_measures"] == [{"column": "num_bytes", "value": 100.0}]
     words = by_column[WORDS]
     assert [sum(words[key]) for key in ("kept", "dropped_here", "dropped_elsewhere")] == [2, 2, 1]
     assert words["scale"] == "log"  # because a bound lies at 100,000
@@ -176,9 +178,37 @@ def test_documents_whose_text_became_empty_are_counted_where_a_measure_rejected_
 
 
 def test_a_limit_between_whole_numbers_lies_between_bins(tmp_path):
-    write_unit(tmp_path, "u1", [row(0, **{SCORE: 0.0})], [""], {})
+    write_unit(tmp_path, "u1", [row(0, **{SCORE: 0.0}), row(1, **{SCORE: 1.0})], ["", ""], {})
     score = next(item for item in report_of(tmp_path)["histograms"] if item["column"] == SCORE)
-    assert (len(score["kept"]), score["kept"][0], score["edges"][0]) == (1, 1, 0.0)
+    assert (score["scale"], len(score["kept"])) == ("linear", 48)
+    assert (score["kept"][0], score["kept"][-1]) == (1, 1)
+
+
+def test_bars_of_whole_numbers_stand_on_them_and_limits_between_the_last_allowed_and_the_first_rejected(tmp_path):
+    write_unit(tmp_path, "u1", [row(i, **{WORDS: float(i)}) for i in range(3)], [""] * 3, {})
+    bounds = [
+        {"column": WORDS, "side": "min", "limit": 1.0, "reason": "gopher_quality.too_few_words"},
+        {"column": WORDS, "side": "max", "limit": 1.0, "reason": "gopher_quality.too_many_words"},
+    ]
+    report = build_report(str(tmp_path), facts_of(tmp_path), bounds)
+    (item,) = report["histograms"]
+    assert (item["scale"], item["edges"]) == ("whole", [0.0, 1.0, 2.0, 3.0])
+    figure = figures(report)["histogram-0"]
+    layout = figure["layout"]
+    assert figure["data"][0]["x"] == [0.0, 1.0, 2.0]
+    assert figure["data"][0]["hovertext"] == ["0<br>kept: 1", "1<br>kept: 1", "2<br>kept: 1"]
+    assert (layout["xaxis"]["range"], layout["xaxis"]["dtick"], layout["yaxis"]["dtick"]) == ([-0.5, 2.5], 1, 1)
+    assert [line["x0"] for line in layout["shapes"]] == [0.5, 1.5]
+
+
+def test_measures_with_one_value_over_all_documents_are_named_instead_of_drawn(tmp_path):
+    rows = [row(i, num_bytes=100 + i, **{WORDS: 7.0, SCORE: i / 2}) for i in range(2)]
+    write_unit(tmp_path, "u1", rows, ["", ""], {})
+    report = report_of(tmp_path)
+    assert [item["column"] for item in report["histograms"]] == ["num_bytes", SCORE]
+    assert report["constant_measures"] == [{"column": WORDS, "value": 7.0}]
+    page = render(report)
+    assert "same value for all documents: <code>gopher_quality.num_words</code> (7)." in page
 
 
 def test_one_outlier_does_not_flatten_a_histogram_and_is_still_counted(tmp_path):
