@@ -55,15 +55,19 @@ def number(value: object) -> str:
 
 def manifest(console: Console, out: str, made: "Manifest") -> None:
     """What a build ends with."""
-    fates = made.counts["fate"]
+    from manifests.schemas import FATES
+
+    fates = dict(made.counts["fate"])
     records = sum(fates.values())
-    console.print(
-        plain(f"{made.name}: {records:,} records, {', '.join(f'{k} {v:,}' for k, v in sorted(fates.items()))}")
-    )
+    beside = made.counts["reason"].get("read.record_type", 0)
+    fates["dropped"] = fates.get("dropped", 0) - beside
+    pages = ", ".join(f"{fates.get(fate, 0):,} {fate}" for fate in FATES)
+    note = f" ({beside:,} requests, metadata and the like)" if beside else ""
+    console.print(plain(f"{made.name}: {records:,} records{note}; of {records - beside:,} pages and texts {pages}"))
     packing = made.packing
     console.print(
         plain(
-            f"{packing.num_tokens:,} tokens in {packing.num_rows:,} rows of {packing.length} + 1 "
+            f"{packing.num_tokens:,} tokens with ends of documents, {packing.num_rows:,} rows of {packing.length} + 1 "
             f"({packing.efficiency:.1%} full, {packing.num_validation_rows:,} rows for validation)"
         )
     )
