@@ -94,6 +94,12 @@ def test_the_funnel_leads_from_records_to_kept_documents(nine):
     ]
 
 
+def test_only_rules_of_the_recipe_are_named_as_steps_that_took_nothing(nine):
+    page = render(report_of(nine))
+    (sentence,) = re.findall(r"Steps that took nothing: ([^<]*)\.</p>", page)
+    assert sentence == "gopher_repetition, toxicity"  # not mentions and text, which nobody can configure
+
+
 def test_totals_add_up_to_the_records(nine):
     totals = report_of(nine)["totals"]
     expected = {"num_records": 9, "num_kept": 4, "num_dropped": 3, "num_duplicate": 1, "num_failed": 1}
