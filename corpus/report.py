@@ -26,7 +26,8 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
 
     out: the corpus folder, with `ledger/*.parquet` and `units/<unit_id>/documents.parquet` (and `edits.parquet`).
     facts: name, recipe, counts, audit (of corpus.audit), tokens (num_tokens, num_rows, num_validation_rows, efficiency,
-    vocab_size), sources, versions, stages (dicts of name and seconds: they go to `run`); other keys are taken over.
+    vocab_size), sources, versions, stages (dicts of name, seconds and, where items were used again, their number as
+    `reused`: they go to `run`); other keys are taken over.
     bounds: dicts of column (`rule.measure`), side ("min" or "max"), limit, reason (`rule.defect`).
     Raises IntegrityError if a ledger or unit cannot be read.
     """
@@ -49,7 +50,7 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
         "domains": report_counts.domains(tables["hosts"]),
         "errors": report_counts.errors(tables["errors"]),
         "samples": report_samples.samples(out, files, bounds),
-        "run": {"stages": facts["stages"]},
+        "run": {"stages": [{"reused": 0, **stage} for stage in facts["stages"]]},
     }
 
 

@@ -261,6 +261,23 @@ def test_a_page_made_from_report_json_is_the_same_page(nine):
     assert render(json.loads(json.dumps(report, sort_keys=True))) == render(report)
 
 
+def test_stages_whose_work_was_used_again_say_so(nine):
+    stages = [
+        {"name": "score", "seconds": 0.004, "reused": 5},
+        {"name": "dedup", "seconds": 3.0, "reused": 2},
+        {"name": "encode", "seconds": 0.0, "reused": 0},
+        {"name": "pack", "seconds": 1.0},
+    ]
+    page = render(build_report(str(nine), facts_of(nine) | {"stages": stages}, BOUNDS))
+    rows = re.findall(r'<tr><td>(score|dedup|encode|pack)</td><td class="n">(.*?)</td>', page)
+    assert rows == [
+        ("score", "used again"),
+        ("dedup", "3.0<small>2 items used again</small>"),
+        ("encode", "0.0"),
+        ("pack", "1.0"),
+    ]
+
+
 def test_a_corpus_without_any_record_still_has_a_page(tmp_path):
     write_unit(tmp_path, "u1", [], [], {})
     report = report_of(tmp_path)
