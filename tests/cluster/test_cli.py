@@ -216,6 +216,7 @@ def a_run(sample_corpus, tmp_path_factory):
         manifest=str(sample_corpus), manifest_digest=digest, config=TrainConfig(global_batch=4, micro_batch=4)
     )
     write_run(str(out), facts)
+    (out / "metrics.jsonl").write_text('{"step": 1}\n', "utf-8")
     return out
 
 
