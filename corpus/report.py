@@ -27,7 +27,7 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
     out: the corpus folder, with `ledger/*.parquet` and `units/<unit_id>/documents.parquet` (and `edits.parquet`).
     facts: name, recipe, counts, audit (of corpus.audit), tokens (num_tokens, num_rows, num_validation_rows, efficiency,
     vocab_size), sources, versions, stages (dicts of name, seconds and, where items were used again, their number as
-    `reused`: they go to `run`); other keys are taken over.
+    `reused`: they go to `run`), gates (may be absent: dicts of text and met); other keys are taken over.
     bounds: dicts of column (`rule.measure`), side ("min" or "max"), limit, reason (`rule.defect`).
     Raises IntegrityError if a ledger or unit cannot be read.
     """
@@ -39,6 +39,7 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
     histograms, constant = report_counts.histograms(paths, bounds, dropped)
     return {
         "format": FORMAT,
+        "gates": [],
         **{key: value for key, value in facts.items() if key != "stages"},
         "totals": report_counts.totals(fates),
         "funnel": report_counts.funnel(fates, rules),

@@ -278,6 +278,26 @@ def test_stages_whose_work_was_used_again_say_so(nine):
     ]
 
 
+def test_the_page_says_of_each_gate_whether_it_is_met(nine):
+    gates = [{"text": "* may drop at most 40.0% by language", "met": True}, {"text": "<b>url</b>: 3%", "met": False}]
+    report = build_report(str(nine), facts_of(nine) | {"gates": gates}, BOUNDS)
+    assert report["gates"] == gates
+    page = render(report)
+    rows = re.findall(r'<tr><td class="gate (met|unmet)">(.*?)</td><td class="wide">(.*?)</td></tr>', page)
+    assert rows == [
+        ("met", "met", "* may drop at most 40.0% by language"),
+        ("unmet", "NOT MET", "&lt;b&gt;url&lt;/b&gt;: 3%"),
+    ]
+    assert page.index('<section id="gates">') < page.index('<section id="funnel">')
+
+
+def test_a_page_without_gates_has_no_section_for_them(nine):
+    report = report_of(nine)
+    assert report["gates"] == []
+    assert "#gates" not in render(report)
+    assert '<section id="gates">' not in render(report)
+
+
 def test_a_corpus_without_any_record_still_has_a_page(tmp_path):
     write_unit(tmp_path, "u1", [], [], {})
     report = report_of(tmp_path)
