@@ -66,7 +66,7 @@ def render(report: dict[str, Any]) -> str:
     library = get_plotlyjs().replace("\r\n", "\n")
     script = folder.joinpath("report.js").read_text("utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update(number=_number, ratio=_ratio, size=_size, breakable=_breakable)
+    environment.filters.update(number=_number, ratio=_ratio, interval=_interval, size=_size, breakable=_breakable)
     page = environment.from_string(folder.joinpath("report_page.html").read_text("utf-8"))
     return page.render(
         report=report,
@@ -131,6 +131,10 @@ def _number(value: float | None) -> str:
 
 def _ratio(value: float) -> str:
     return f"{value:.1%}"
+
+
+def _interval(cell: dict[str, Any]) -> str:
+    return f"{100 * cell['low']:.1f}–{cell['high']:.1%}"
 
 
 def _size(num_bytes: float) -> str:

@@ -90,7 +90,8 @@ def _stack(rows: Sequence[tuple[str, int, int]], names: tuple[str, str]) -> go.F
         barmode="stack",
         bargap=0.3,
         yaxis=_named_rows([row[0] for row in rows]),
-        xaxis={"tickformat": ",d", "rangemode": "tozero", "nticks": 8, "zeroline": False},
+        # As many ticks as there is width for; a fixed number would be turned upright on a narrow page.
+        xaxis={"tickformat": ",d", "tickangle": 0, "rangemode": "tozero", "zeroline": False},
     )
 
 
@@ -169,7 +170,7 @@ def _intervals(rows: list[tuple[str, float, float, float, str]], overall: float 
         [points],
         len(rows) + 1,
         yaxis=_named_rows([row[0] for row in rows]),
-        xaxis={"tickformat": ".0%", "title": {"text": title}, "zeroline": False},
+        xaxis={"tickformat": ".0%", "tickangle": 0, "title": {"text": title}, "zeroline": False},
     )
     if overall is not None:
         figure.add_vline(x=overall, line={"color": LOST, "dash": "dash", "width": 1.5})

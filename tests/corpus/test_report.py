@@ -331,6 +331,15 @@ def test_audit_cells_are_marked_where_the_interval_leaves_out_all_documents():
     ]
 
 
+def test_intervals_in_the_tables_of_the_audit_are_short_and_names_of_rules_may_break(tmp_path):
+    write_corpus(tmp_path, 300)
+    page = render(report_of(tmp_path))
+    intervals = re.findall(r"<small>([^<]*)</small></td>", page[page.index('<section id="audit">') :])
+    assert intervals
+    assert not [text for text in intervals if not re.fullmatch(r"[0-9.]+–[0-9.]+%", text)]
+    assert '<th class="n">gopher_<wbr>quality</th>' in page
+
+
 class Page(HTMLParser):
     """Tags with their attributes, and the text of scripts."""
 
@@ -385,16 +394,43 @@ def browser():
     return found
 
 
+def dump(browser, path, profile):
+    """The page at path as a browser leaves it, and what the browser logged."""
+    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
+    quiet += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--enable-logging=stderr"]
+    quiet += ["--virtual-time-budget=8000", "--window-size=1600,2000", f"--user-data-dir={profile}"]
+    command = [browser, *quiet, "--dump-dom", path.as_uri()]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [360, 400, 1400])
+def test_nothing_sticks_out_of_a_narrow_or_a_wide_page(browser, tmp_path, width):
+    write_corpus(tmp_path / "corpus", 300)
+    page = render(report_of(tmp_path / "corpus"))
+    page = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page)  # so that a script can measure it
+    measure = """<script>
+    const right = (selector) => Math.max(...[...document.querySelectorAll(selector)].map((e) =>
+      e.getBoundingClientRect().right - e.closest("section").getBoundingClientRect().right));
+    setTimeout(() => parent.postMessage([document.documentElement.scrollWidth - document.documentElement.clientWidth,
+      right("section .main-svg") < 0, right("section .scroll") < 0].join(), "*"), 1000);
+    </script></body>"""
+    (tmp_path / "page.html").write_text(page.replace("</body>", measure), encoding="utf-8")
+    # Browsers make no window of 360 pixels, but frames of any width.
+    frame = f'<p id="found"></p><iframe src="page.html" style="border: 0; width: {width}px; height: 900px"></iframe>'
+    listen = '<script>onmessage = (event) => { document.getElementById("found").textContent = event.data }</script>'
+    (tmp_path / "frame.html").write_text(frame + listen, encoding="utf-8")
+    done = dump(browser, tmp_path / "frame.html", tmp_path / "profile")
+    assert re.findall(r'<p id="found">(.*?)</p>', done.stdout) == ["0,true,true"]
+
+
 @pytest.mark.slow
 def test_a_browser_draws_every_chart_without_an_error_and_no_text_runs(browser, hostile, tmp_path):
     write_corpus(hostile, 300)
     report = report_of(hostile)
     path = tmp_path / "report.html"
     path.write_text(render(report), encoding="utf-8")
-    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-    quiet += ["--disable-component-update", "--disable-sync", "--disable-dev-shm-usage", "--enable-logging=stderr"]
-    command = [browser, *quiet, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", path.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = dump(browser, path, tmp_path / "profile")
     assert 'data-drawn="yes"' in done.stdout
     assert "data-pwned" not in done.stdout.split("<body", 1)[0]
     num_drawn = len(re.findall(r'id="figure-[a-z0-9-]+" class="figure js-plotly-plot"', done.stdout))
