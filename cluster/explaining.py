@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from corpus.plan import bounds_of
+from corpus.facts import bounds_of
 from corpus.read import read_record
 from corpus.recipe import Recipe
 from corpus.recipe_file import read_recipe

@@ -8,30 +8,27 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
-from corpus import gather, stage
+from corpus import facts, gather, stage
 from corpus.audit import audit, check_gates, verdicts
 from corpus.commits import Record, committed, entries, write_commit
 from corpus.dedup.stage import deduplicate
 from corpus.encode import num_buckets
-from corpus.finish import TOKEN_LIBRARIES, finish_digest, finish_unit
+from corpus.finish import finish_digest, finish_unit
 from corpus.prepare import prepare
 from corpus.recipe import Recipe
 from corpus.recipe_file import portable, recipe_digest
 from corpus.report import build_report, render
 from corpus.run_local import Item, Runner
-from corpus.score import SCORE_LIBRARIES, score_unit, text_libraries, unit_folder, versions
+from corpus.score import score_unit, unit_folder, versions
 from corpus.train_tokenizer import trained_vocab_size
 from corpus.units import Unit
-from manifests import ledger, schemas, shards
+from manifests import ledger, shards
 from manifests.digest import digest_json
 from manifests.errors import InputError
 from manifests.manifest import (
     File,
     Manifest,
-    PackingFacts,
     Shard,
-    SourceFacts,
-    UnitFacts,
     write_manifest,
 )
 from manifests.shards import FileEntry
@@ -55,7 +52,7 @@ OUR_FILES = (
     ".probe-",
 )
 
-# Called as watch(stage, done items, all items, done bytes, facts of the last result).
+# Called as watch(stage, done items, all items, done bytes, what the last result says).
 Watch = Callable[[str, int, int, int, Item], None]
 
 
@@ -72,7 +69,7 @@ def build(recipe: Recipe, out: str, runner: Runner, watch: Watch) -> Manifest:
     plan = job.tokenizer(commits, duplicates)
     job.finish(commits, plan)
     shards_made = job.gather(commits, plan)
-    return job.conclude(units, commits, plan, shards_made)
+    return job.conclude(commits, plan, shards_made)
 
 
 @dataclass
@@ -122,7 +119,7 @@ class Build:
         started = time.monotonic()
         kept_bytes = sum(record["kept_bytes"] for record in commits.values())
         if not any(record["fates"].get("kept") for record in commits.values()):
-            raise InputError(_nothing_kept(self.out, commits))
+            raise InputError(facts.nothing_kept(self.out, commits))
         decided_by = digest_json(
             [duplicates, [[record["digest"], record["input"]["sha256"]] for record in commits.values()]]
         )
@@ -182,57 +179,50 @@ class Build:
             self.side_files += [gather.tokens_commit(item["bucket"]), gather.packed_commit(item["bucket"])]
         return [Shard(**shard) for record in records for shard in record["shards"]]
 
-    def conclude(self, units: list[Unit], commits: dict[str, Record], plan: Item, made: list[Shard]) -> Manifest:
-        """Audit, report, then the manifest."""
-        self._remove_strange({unit.unit_id for unit in units}, made)
+    def conclude(self, commits: dict[str, Record], plan: Item, made: list[Shard]) -> Manifest:
+        """Audit, report, gates, then the manifest."""
+        self._remove_strange(made)
         started = time.monotonic()
-        counts = ledger.counts(self.out)
+        manifest = self._manifest(commits, plan, made)
         audited = audit(self.out, self.recipe.audit, stage.rules(self.recipe))
-        packing = _packing_facts(self.recipe, made)
-        tokenizer = gather.tokenizer_facts(self.out, plan["tokenizer"], plan["pretokenizer"])
-        sources = [_source_facts(self.recipe, index, commits) for index in range(len(self.recipe.source))]
-        facts = {
-            "name": self.recipe.name,
-            "recipe": portable(self.recipe),
-            "counts": counts,
-            "tokens": packing.model_dump()
-            | {"vocab_size": tokenizer.vocab_size, "tokenizer": self.recipe.tokenize.tokenizer},
-            "sources": [source.model_dump() for source in sources],
-            "versions": _versions(self.recipe),
-            "audit": audited,
-            "gates": verdicts(audited, self.recipe.audit.gate),
-            "stages": [
-                {"name": name, "seconds": round(value, 3), "reused": self.reused.get(name, 0)}
-                for name, value in self.seconds.items()
-            ],
-        }
-        self._write_report(facts)
+        self._write_report(manifest, audited)
         self.seconds["report"] = time.monotonic() - started
         check_gates(audited, self.recipe.audit.gate)
+        side_files = [File(**asdict(shards.file_entry(self.out, path))) for path in sorted(self.side_files)]
         return write_manifest(
-            self.out,
-            Manifest(
-                name=self.recipe.name,
-                seed=self.recipe.seed,
-                recipe=portable(self.recipe),
-                recipe_digest=recipe_digest(self.recipe),
-                sources=sources,
-                units=[_unit_facts(record) for record in commits.values()],
-                shards=made,
-                files=[File(**asdict(entry)) for entry in sorted(self.files, key=lambda entry: entry.path)],
-                tokenizer=tokenizer,
-                packing=packing,
-                models=_models(self.recipe),
-                counts=counts,
-                schemas=_schemas(self.recipe),
-                versions=_versions(self.recipe),
-                side_files=[File(**asdict(shards.file_entry(self.out, path))) for path in sorted(self.side_files)],
-                run=self._run_facts(),
-            ),
+            self.out, manifest.model_copy(update={"side_files": side_files, "run": self._run_facts()})
         )
 
-    def _write_report(self, facts: dict[str, Any]) -> None:
-        report = build_report(self.out, facts, bounds_of(self.recipe))
+    def _manifest(self, commits: dict[str, Record], plan: Item, made: list[Shard]) -> Manifest:
+        """The manifest without what is written after it is made."""
+        recipe = self.recipe
+        return Manifest(
+            name=recipe.name,
+            seed=recipe.seed,
+            recipe=portable(recipe),
+            recipe_digest=recipe_digest(recipe),
+            sources=[facts.source_facts(source, commits) for source in recipe.source],
+            units=[facts.unit_facts(record) for record in commits.values()],
+            shards=made,
+            files=[File(**asdict(entry)) for entry in sorted(self.files, key=lambda entry: entry.path)],
+            tokenizer=gather.tokenizer_facts(self.out, plan["tokenizer"], plan["pretokenizer"]),
+            packing=facts.packing_facts(recipe, made),
+            models=facts.models(recipe),
+            counts=ledger.counts(self.out),
+            schemas=facts.schema_texts(recipe),
+            versions=facts.library_versions(recipe),
+        )
+
+    def _write_report(self, manifest: Manifest, audited: dict[str, Any]) -> None:
+        content = manifest.model_dump(mode="json", include={"name", "recipe", "counts", "sources", "versions"})
+        content["tokens"] = manifest.packing.model_dump() | {"vocab_size": manifest.tokenizer.vocab_size}
+        content["audit"] = audited
+        content["gates"] = verdicts(audited, self.recipe.audit.gate)
+        content["stages"] = [
+            {"name": name, "seconds": round(value, 3), "reused": self.reused.get(name, 0)}
+            for name, value in self.seconds.items()
+        ]
+        report = build_report(self.out, content, facts.bounds_of(self.recipe))
         text = json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
         shards.write_bytes(shards.join(self.out, "report.json"), text.encode("utf-8"))
         shards.write_bytes(shards.join(self.out, "report.html"), render(report).encode("utf-8"))
@@ -253,7 +243,7 @@ class Build:
             yield result
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
 
-    def _remove_strange(self, units: set[str], made: list[Shard]) -> None:
+    def _remove_strange(self, made: list[Shard]) -> None:
         """Remove what earlier runs of other inputs or settings left, so that the folder holds this corpus alone."""
         listed = {entry.path for entry in self.files} | set(self.side_files) | {shard.path for shard in made}
         for path in shards.list_files(self.out):
@@ -266,107 +256,9 @@ class Build:
         return {"runner": self.runner.name, "seconds": seconds, "reused": self.reused, "machine": platform.machine()}
 
 
-def _nothing_kept(out: str, commits: dict[str, Record]) -> str:
-    reasons: dict[str, int] = {}
-    for record in commits.values():
-        for reason, number in record["reasons"].items():
-            reasons[reason] = reasons.get(reason, 0) + number
-    most = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))[:5]
-    why = ", ".join(f"{reason} {number:,}" for reason, number in most)
-    return (
-        f"{out}: no document is kept, so there is nothing to encode. Most frequent reasons: {why}. Scores of each "
-        "record are in units/*/scores.parquet; change the thresholds and run again."
-    )
-
-
 def _key(item: Item) -> str:
     return str(item.get("unit_id") or item.get("unit", {}).get("unit_id") or item.get("bucket"))
 
 
 def _contents(record: Record) -> list[str]:
     return [entry["sha256"] for entry in record["files"]]
-
-
-def _source_facts(recipe: Recipe, index: int, commits: dict[str, Record]) -> SourceFacts:
-    source = recipe.source[index]
-    mine = [record["input"] for record in commits.values() if record["unit"]["source"] == source.name]
-    return SourceFacts(
-        name=source.name,
-        format=source.format,
-        licence=source.licence,
-        num_units=len(mine),
-        num_records=sum(unit["num_records"] for unit in mine),
-        bytes=sum(unit["num_bytes"] for unit in mine),
-    )
-
-
-def _unit_facts(record: Record) -> UnitFacts:
-    unit, read = record["unit"], record["input"]
-    return UnitFacts(
-        unit_id=unit["unit_id"],
-        source=unit["source"],
-        file=unit["file"],
-        bytes=read["num_bytes"],
-        sha256=read["sha256"],
-        num_records=read["num_records"],
-    )
-
-
-def _packing_facts(recipe: Recipe, made: list[Shard]) -> PackingFacts:
-    packed = [shard for shard in made if shard.kind == "packed"]
-    rows, tokens = sum(shard.rows for shard in packed), sum(shard.tokens for shard in packed)
-    return PackingFacts(
-        length=recipe.pack.length,
-        num_rows=rows,
-        num_validation_rows=sum(shard.rows for shard in packed if shard.split == "validation"),
-        num_tokens=tokens,
-        efficiency=round(tokens / max(1, rows * (recipe.pack.length + 1)), 6),
-    )
-
-
-def _token_facts(packing: PackingFacts, vocab_size: int) -> dict[str, Any]:
-    num_train_rows = packing.num_rows - packing.num_validation_rows
-    return packing.model_dump() | {"num_train_rows": num_train_rows, "vocab_size": vocab_size}
-
-
-def bounds_of(recipe: Recipe) -> list[dict[str, Any]]:
-    """Every threshold that is on, for the report's histograms."""
-    return [
-        {
-            "column": f"{rule.rule}.{bound.measure}",
-            "side": bound.side,
-            "limit": float(getattr(rule, bound.limit)),
-            "reason": f"{rule.rule}.{bound.defect}",
-        }
-        for rule in stage.chain(recipe)
-        for bound in rule.bounds
-        if getattr(rule, bound.limit) is not None
-    ]
-
-
-def _models(recipe: Recipe) -> dict[str, str]:
-    """Content digests of the files that filters read: `rule.field`, with a position or key where there are several."""
-    found = {"language.model": recipe.language.model_digest}
-    for rule in stage.chain(recipe):
-        for key, value in rule.model_dump(mode="json", context={"files": "digest"}).items():
-            several = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else []
-            for name, entry in [(key, value), *((f"{key}.{place}", entry) for place, entry in several)]:
-                if isinstance(entry, str) and entry.startswith("sha256:"):
-                    found[f"{rule.rule}.{name}"] = entry.removeprefix("sha256:")
-    return found
-
-
-def _schemas(recipe: Recipe) -> dict[str, str]:
-    return {
-        "record": str(schemas.RECORD),
-        "scores": str(stage.scores_schema(recipe)),
-        "decisions": str(stage.DECISIONS),
-        "ledger": str(schemas.LEDGER),
-        "duplicates": str(schemas.DUPLICATES),
-    }
-
-
-def _versions(recipe: Recipe) -> dict[str, str]:
-    """Versions of gristmill and of the libraries that decide bytes of this recipe's corpus."""
-    reading = {name for source in recipe.source for name in text_libraries(recipe, source)}
-    return versions(("gristmill", "numpy", "scipy", "xxhash", *SCORE_LIBRARIES, *TOKEN_LIBRARIES, *sorted(reading)))

@@ -1,0 +1,108 @@
+"""What manifest and report say of a build, gathered from the recipe and the commit records."""
+
+from typing import Any
+
+from corpus import stage
+from corpus.commits import Record
+from corpus.finish import TOKEN_LIBRARIES
+from corpus.recipe import Recipe, Source
+from corpus.score import SCORE_LIBRARIES, text_libraries, versions
+from manifests import schemas
+from manifests.manifest import PackingFacts, Shard, SourceFacts, UnitFacts
+
+
+def nothing_kept(out: str, commits: dict[str, Record]) -> str:
+    """The error text for a build whose filters leave nothing."""
+    reasons: dict[str, int] = {}
+    for record in commits.values():
+        for reason, number in record["reasons"].items():
+            reasons[reason] = reasons.get(reason, 0) + number
+    most = sorted(reasons.items(), key=lambda pair: (-pair[1], pair[0]))[:5]
+    why = ", ".join(f"{reason} {number:,}" for reason, number in most)
+    return (
+        f"{out}: no document is kept, so there is nothing to encode. Most frequent reasons: {why}. Scores of each "
+        "record are in units/*/scores.parquet; change the thresholds and run again."
+    )
+
+
+def source_facts(source: Source, commits: dict[str, Record]) -> SourceFacts:
+    """A source and what was read of it."""
+    mine = [record["input"] for record in commits.values() if record["unit"]["source"] == source.name]
+    return SourceFacts(
+        name=source.name,
+        format=source.format,
+        licence=source.licence,
+        num_units=len(mine),
+        num_records=sum(unit["num_records"] for unit in mine),
+        bytes=sum(unit["num_bytes"] for unit in mine),
+    )
+
+
+def unit_facts(record: Record) -> UnitFacts:
+    """An input file by its content."""
+    unit, read = record["unit"], record["input"]
+    return UnitFacts(
+        unit_id=unit["unit_id"],
+        source=unit["source"],
+        file=unit["file"],
+        bytes=read["num_bytes"],
+        sha256=read["sha256"],
+        num_records=read["num_records"],
+    )
+
+
+def packing_facts(recipe: Recipe, made: list[Shard]) -> PackingFacts:
+    """Rows and tokens of the packed shards together."""
+    packed = [shard for shard in made if shard.kind == "packed"]
+    rows, tokens = sum(shard.rows for shard in packed), sum(shard.tokens for shard in packed)
+    return PackingFacts(
+        length=recipe.pack.length,
+        num_rows=rows,
+        num_validation_rows=sum(shard.rows for shard in packed if shard.split == "validation"),
+        num_tokens=tokens,
+        efficiency=round(tokens / max(1, rows * (recipe.pack.length + 1)), 6),
+    )
+
+
+def bounds_of(recipe: Recipe) -> list[dict[str, Any]]:
+    """Every threshold that is on, for the report's histograms."""
+    return [
+        {
+            "column": f"{rule.rule}.{bound.measure}",
+            "side": bound.side,
+            "limit": float(getattr(rule, bound.limit)),
+            "reason": f"{rule.rule}.{bound.defect}",
+        }
+        for rule in stage.chain(recipe)
+        for bound in rule.bounds
+        if getattr(rule, bound.limit) is not None
+    ]
+
+
+def models(recipe: Recipe) -> dict[str, str]:
+    """Content digests of the files that filters read: `rule.field`, with a position or key where there are several."""
+    found = {"language.model": recipe.language.model_digest}
+    for rule in stage.chain(recipe):
+        for key, value in rule.model_dump(mode="json", context={"files": "digest"}).items():
+            several = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else []
+            for name, entry in [(key, value), *((f"{key}.{place}", entry) for place, entry in several)]:
+                if isinstance(entry, str) and entry.startswith("sha256:"):
+                    found[f"{rule.rule}.{name}"] = entry.removeprefix("sha256:")
+    return found
+
+
+def schema_texts(recipe: Recipe) -> dict[str, str]:
+    """The schemas of the corpus's tables, in words."""
+    return {
+        "record": str(schemas.RECORD),
+        "scores": str(stage.scores_schema(recipe)),
+        "decisions": str(stage.DECISIONS),
+        "ledger": str(schemas.LEDGER),
+        "duplicates": str(schemas.DUPLICATES),
+    }
+
+
+def library_versions(recipe: Recipe) -> dict[str, str]:
+    """Versions of gristmill and of the libraries that decide bytes of this recipe's corpus."""
+    reading = {name for source in recipe.source for name in text_libraries(recipe, source)}
+    return versions(("gristmill", "numpy", "scipy", "xxhash", *SCORE_LIBRARIES, *TOKEN_LIBRARIES, *sorted(reading)))
