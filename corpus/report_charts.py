@@ -91,7 +91,7 @@ def _stack(rows: Sequence[tuple[str, int, int]], names: tuple[str, str]) -> go.F
         bargap=0.3,
         yaxis=_named_rows([row[0] for row in rows]),
         # As many ticks as there is width for; a fixed number would be turned upright on a narrow page.
-        xaxis={"tickformat": ",d", "tickangle": 0, "rangemode": "tozero", "zeroline": False},
+        xaxis={"tickformat": "~s", "tickangle": 0, "rangemode": "tozero", "zeroline": False},
     )
 
 
