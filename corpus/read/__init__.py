@@ -1,11 +1,13 @@
 """Readers: from the bytes of a unit to tables with schemas.RECORD, one row per record.
 
 No content of a file raises: a record that cannot be read is a row with `error` and `reason`, a file that cannot be read
-is one such row. Only a file that cannot be reached raises InputError, and a recipe that names other columns than the
-file has raises SchemaMismatch.
+is one such row. Only a file that cannot be reached raises InputError, and a recipe that names other columns than its
+files have raises SchemaMismatch in `check_source`, before anything is read.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,7 +24,7 @@ from corpus.units import Unit, unit_of
 from manifests.digest import document_id
 from manifests.errors import InputError
 
-__all__ = ["DEFECTS", "DROPPED", "FAILED", "READERS", "UnitReader", "check_source", "read_record"]
+__all__ = ["CHECKED_UNITS", "DEFECTS", "DROPPED", "FAILED", "READERS", "UnitReader", "check_source", "read_record"]
 
 READERS: dict[str, Callable[[InputStream, Unit, Source], Iterator[pa.Table]]] = {
     "warc": read_warc,
@@ -32,13 +34,15 @@ READERS: dict[str, Callable[[InputStream, Unit, Source], Iterator[pa.Table]]] = 
     "text": read_text,
 }
 
+CHECKED_UNITS = 1000
+_CHECKING_THREADS = 16
+
 
 class UnitReader:
-    """Iterate it for the tables of a unit (schemas.RECORD; at most rows.BATCH_ROWS rows, about 16 MiB of text each).
+    """Iterate it for the tables of a unit (schemas.RECORD; at most rows.BATCH_ROWS rows, about 16 MiB each).
 
     After the iteration `sha256` (64 hex characters) and `num_bytes` are those of the whole file, as it was read.
-    Every unit gives at least one row. Raises InputError if the file cannot be reached, SchemaMismatch if a Parquet
-    file lacks a column that the recipe names.
+    Every unit gives at least one row. Raises InputError if the file cannot be reached.
     """
 
     def __init__(self, unit: Unit, source: Source) -> None:
@@ -58,21 +62,20 @@ class UnitReader:
 
 
 def check_source(source: Source, units: Sequence[Unit]) -> None:
-    """Open the first unit of a Parquet or JSON lines source; raise SchemaMismatch if the recipe names other columns.
+    """Hold a source's columns against its files; raise SchemaMismatch, naming the file, if the recipe names others.
 
-    Of JSON lines the first 100 are looked at: it is enough if one has the text column, or none can be read. A file
-    that is no Parquet passes here, since its unit says so in the ledger.
+    Of Parquet the footers of the first CHECKED_UNITS units are read; a file that is no Parquet passes here, since its
+    unit says so in the ledger. Of JSON lines the first 100 of the first unit are looked at: it is enough if one has the
+    text column, or none can be read.
     """
-    if not units or source.format not in ("parquet", "jsonl"):
-        return
-    stream = InputStream(units[0].uri)
-    try:
-        if source.format == "parquet":
-            check_parquet(stream, source)
-        else:
+    if source.format == "parquet":
+        # Remote footers take a few round trips each; the first bad file in order is named whatever comes back first.
+        with ThreadPoolExecutor(_CHECKING_THREADS) as pool:
+            for _ in pool.map(lambda unit: check_parquet(unit.uri, source), units[:CHECKED_UNITS]):
+                pass
+    elif source.format == "jsonl" and units:
+        with contextlib.closing(InputStream(units[0].uri)) as stream:
             check_lines(stream, source)
-    finally:
-        stream.close()
 
 
 def read_record(uri: str, source: Source, offset: int, length: int) -> pa.Table:
