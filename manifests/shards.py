@@ -179,6 +179,7 @@ def storage_error(uri: str, error: OSError) -> StorageError:
     remedy = {
         errno.ENOSPC: "Free space or choose another --out, then run the same command again: finished work is kept.",
         errno.EDQUOT: "Free space or choose another --out, then run the same command again: finished work is kept.",
+        errno.EFBIG: "Raise the limit of ulimit -f, then run the same command again: finished work is kept.",
         errno.EACCES: "Give this user write permission there, or choose another --out.",
         errno.EROFS: "The file system is read-only; choose another --out.",
     }.get(error.errno or 0, "Check the path and the connection, then run the same command again.")
