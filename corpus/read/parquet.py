@@ -1,6 +1,6 @@
 """Parquet: one row is one record; `offset` is the row's number in the file, `length` is 1.
 
-Rows are read in batches whose values stay below 64 MiB, or one by one where a single value may be larger, so memory
+Rows are read in batches whose values stay below 128 MiB, or one by one where a single value may be larger, so memory
 does not grow with the file; corpus.read.parquet_pages says how that is known beforehand. A record above
 max_record_bytes, counted over the columns that are read, is not decoded. What cannot be read fails by row group: one
 row with the reason stands for all of its rows, and the groups after it are read.

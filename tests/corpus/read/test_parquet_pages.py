@@ -60,7 +60,7 @@ def test_a_small_file_with_large_rows_takes_little_memory(tmp_path: Path, settin
     text = _repeated(VALUE, 64)
     data = _packed({"text": text if settings.get("use_dictionary", True) else text.dictionary_decode()}, **settings)
     assert len(data) < MIB
-    with _arrow_peak_below(3 * BUDGET_BYTES):  # 64 rows at once are 8 times the budget
+    with _arrow_peak_below(3 * BUDGET_BYTES):  # 64 rows at once are 4 times the budget
         rows = rows_of(tmp_path / "a", data, "parquet", max_record_bytes=MIB)
     assert outcomes(rows) == ["read.too_large"] * 64
 
