@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from corpus.commits import Record, committed, files_sound, write_commit
 from corpus.encode import EncodeWriter
 from corpus.recipe import Recipe
-from corpus.rows import RowReader, row_groups
+from corpus.rows import RowReader
 from corpus.score import stored_texts, unit_folder, versions
 from corpus.tokenizers import load_tokenizer
 from manifests import schemas, shards
@@ -97,7 +97,7 @@ def _write_ledger(out: str, unit_id: str, num_tokens: Counts) -> FileEntry:
     path = f"ledger/{unit_id}.parquet"
     with TableWriter(shards.join(out, path), schema, path=path) as writer:
         first_row = 0
-        for records in row_groups(shards.join(folder, "documents.parquet"), RECORD_COLUMNS):
+        for records in shards.row_groups(shards.join(folder, "documents.parquet"), RECORD_COLUMNS):
             decided, scored = decisions.take(records.num_rows), scores.take(records.num_rows)
             tokens = num_tokens[first_row : first_row + records.num_rows]
             columns = _ledger_columns(records, decided, scored, duplicates, tokens)

@@ -1,17 +1,10 @@
 """Reading a table front to back in bounded memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pyarrow as pa
 
 from manifests import shards
-
-
-def row_groups(uri: str, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """The row groups of a Parquet file, one at a time."""
-    with shards.open_parquet(uri) as file:
-        for group in range(file.num_row_groups):
-            yield file.read_row_group(group, columns=None if columns is None else list(columns))
 
 
 class RowReader:
@@ -19,7 +12,7 @@ class RowReader:
 
     def __init__(self, uri: str, columns: Sequence[str] | None = None) -> None:
         self.uri = uri
-        self._groups = row_groups(uri, columns)
+        self._groups = shards.row_groups(uri, columns)
         with shards.open_parquet(uri) as file:
             self.schema: pa.Schema = file.schema_arrow
         self._held: list[pa.Table] = []

@@ -23,7 +23,7 @@ from corpus.extract import extract
 from corpus.normalize import normalize
 from corpus.read import UnitReader
 from corpus.recipe import Recipe, Source
-from corpus.rows import RowReader, row_groups
+from corpus.rows import RowReader
 from corpus.units import Unit
 from filters.base import Documents
 from manifests import schemas, shards
@@ -31,7 +31,7 @@ from manifests.digest import digest_json
 from manifests.shards import FileEntry, TableWriter
 
 # Raise a number when the bytes that its step writes change for an unchanged recipe.
-STEP_VERSIONS = {"text": 1, "scores": 1, "decisions": 1, "runs": 1}
+STEP_VERSIONS = {"text": 2, "scores": 1, "decisions": 1, "runs": 1}
 # Libraries whose version decides bytes: another version redoes the step.
 SCORE_LIBRARIES = ("ahocorasick_rs", "fasttext-numpy2-wheel", "phonenumbers", "publicsuffixlist", "python-stdnum")
 
@@ -180,7 +180,7 @@ class _UnitJob:
         """Batches of normalized records: stored ones, or read from the input and stored on the way."""
         if self.have_text:
             self._made += self._old_files("documents.parquet")
-            yield from row_groups(self._uri("documents.parquet"))
+            yield from shards.row_groups(self._uri("documents.parquet"))
             return
         reader = UnitReader(self.unit, self.source)
         writer = self._writer("documents.parquet", schemas.RECORD)
@@ -249,7 +249,7 @@ def stored_texts(unit_uri: str) -> Iterator[tuple[int, pa.Table, pa.Array]]:
     """The records of a unit from disk: first row, batch (schema RECORD), and the final texts with edits applied."""
     pending = _EditedRows(shards.join(unit_uri, "edits.parquet"))
     first_row = 0
-    for batch in row_groups(shards.join(unit_uri, "documents.parquet")):
+    for batch in shards.row_groups(shards.join(unit_uri, "documents.parquet")):
         yield first_row, batch, pending.apply(batch["text"].combine_chunks(), first_row)
         first_row += batch.num_rows
 
@@ -258,7 +258,7 @@ class _EditedRows:
     """Reads edits.parquet once from front to back, a row group at a time."""
 
     def __init__(self, uri: str) -> None:
-        self.groups = row_groups(uri)
+        self.groups = shards.row_groups(uri)
         self.held = stage.EDITS.empty_table()
         self.ended = False
 

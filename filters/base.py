@@ -5,6 +5,7 @@ the text. A filter that rewrites text is an `Edit`: it returns the new text with
 filters after it in the recipe see the new text.
 """
 
+import glob
 import os
 import re
 from collections.abc import Mapping
@@ -49,6 +50,15 @@ def absolute_path(value: str, info: ValidationInfo) -> str:
     return shards.join(base, value) if "://" in base else os.path.normpath(os.path.join(base, value))
 
 
+def _absolute_glob(value: str, info: ValidationInfo) -> str:
+    """As absolute_path, with the wildcards in the name of the recipe's own folder taken as they are."""
+    found = absolute_path(value, info)
+    base = (info.context or {}).get("base")
+    if found == value or "://" in found or base is None:
+        return found
+    return os.path.normpath(os.path.join(glob.escape(base), value))
+
+
 def check_no_credentials(uri: str) -> None:
     """Raise RecipeError, which does not repeat them, if a URI carries a user, a password or a signature."""
     protocol, found, rest = uri.partition("://")
@@ -70,7 +80,7 @@ def _by_content(value: str, info: SerializationInfo) -> str:
 FilePath = Annotated[str, AfterValidator(absolute_path), PlainSerializer(_by_content)]
 
 # A path, glob or URI of input data: resolved in the same way, never digested by name.
-InputPath = Annotated[str, AfterValidator(absolute_path)]
+InputPath = Annotated[str, AfterValidator(_absolute_glob)]
 
 
 class Strict(BaseModel):

@@ -309,3 +309,10 @@ def test_a_recipe_at_a_uri_finds_its_files_beside_it(tmp_path):
     shards.write_bytes("memory://recipes/x/a.jsonl", (tmp_path / "a.jsonl").read_bytes())
     manifest = build_local("memory://recipes/x/recipe.toml", tmp_path / "out")
     assert manifest.counts["kept_source"] == {"a": 30}
+
+
+def test_wildcards_in_the_name_of_the_recipes_folder_are_no_wildcards(tmp_path):
+    folder = tmp_path / "run[1]*"
+    folder.mkdir()
+    manifest = build_local(two_sources(folder, "a", "b"), tmp_path / "out")
+    assert manifest.counts["kept_source"] == {"a": 30, "b": 30}
