@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 Columns = dict[str, np.ndarray]
 
+# What counts as a word; see filters.words.
+WordDefinition = Literal["whitespace"]
+
 
 # Query keys of pre-signed addresses of S3, Google Cloud Storage and Azure.
 _SIGNED = re.compile(r"[?&](?:X-Amz-Signature|X-Goog-Signature|Signature|sig|token)=", re.IGNORECASE)
@@ -104,6 +107,7 @@ class Documents:
 
     def __init__(self, table: pa.Table) -> None:
         self.table = table
+        self._words: dict[WordDefinition, Words] = {}
 
     @property
     def num_documents(self) -> int:
@@ -114,12 +118,13 @@ class Documents:
         """The UTF-8 of all texts."""
         return text_buffers(self.table["text"])
 
-    @cached_property
-    def words(self) -> "Words":
-        """Where the words are, with one hash each; see filters.kernels.words."""
-        from filters.kernels.words import find_words
+    def words(self, definition: WordDefinition = "whitespace") -> "Words":
+        """Where the words are, with one hash each; found once for each definition. See filters.words."""
+        from filters.words import find_words
 
-        return find_words(self.text)
+        if definition not in self._words:
+            self._words[definition] = find_words(self.text, definition)
+        return self._words[definition]
 
     @cached_property
     def lines(self) -> "Lines":
@@ -138,13 +143,23 @@ class Documents:
 class Bound:
     """One threshold: documents whose `measure` is beyond the config field `limit` are rejected with `defect`.
 
-    `side` "min" rejects values below the limit, "max" values above it: bounds are inclusive. A limit of None is off.
+    `side` "min" rejects values below the limit, "max" values above it. A limit of None is off. Bounds are inclusive;
+    a published rule that rejects the limit itself too names the `semantics` for which its bound is `exclusive`.
     """
 
     measure: str
     side: Literal["min", "max"]
     limit: str
     defect: str
+    exclusive: str | None = None
+
+
+_BEYOND = {
+    ("min", False): pc.less,
+    ("min", True): pc.less_equal,
+    ("max", False): pc.greater,
+    ("max", True): pc.greater_equal,
+}
 
 
 class Filter(Strict):
@@ -171,6 +186,10 @@ class Filter(Strict):
                     )
         return self
 
+    def excludes(self, bound: Bound) -> bool:
+        """Whether a value equal to the limit is rejected too."""
+        return bound.exclusive is not None and bound.exclusive == getattr(self, "semantics", None)
+
     def score(self, documents: Documents) -> Columns:
         """One finite number per document and measure: keys are `measures` without the rule, arrays (num_documents,)."""
         raise NotImplementedError
@@ -182,8 +201,7 @@ class Filter(Strict):
             limit = getattr(self, bound.limit)
             if limit is None:
                 continue
-            value = scores[f"{self.rule}.{bound.measure}"]
-            fails = pc.less(value, limit) if bound.side == "min" else pc.greater(value, limit)
+            fails = _BEYOND[bound.side, self.excludes(bound)](scores[f"{self.rule}.{bound.measure}"], limit)
             reason = pc.if_else(pc.fill_null(fails, False), f"{self.rule}.{bound.defect}", reason)
         return reason.combine_chunks() if isinstance(reason, pa.ChunkedArray) else reason
 

@@ -37,7 +37,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from filters.base import Bound, Columns, Documents, Filter
+from filters.base import Bound, Columns, Documents, Filter, WordDefinition
 from filters.kernels.repetition import exact_lines, repeated_segments
 from filters.kernels.tallies import ends_with_sentence_end, ratio, sum_by_document
 
@@ -64,10 +64,11 @@ class FineWeb(Filter):
     max_duplicate_line_char_ratio: float | None = Field(default=0.01, ge=0.0, le=1.0)
     max_line_feed_ratio: float | None = Field(default=0.3, ge=0.0)  # line feeds for each word; may exceed 1
     short_line_chars: int = Field(default=30, ge=0)
+    words: WordDefinition = "whitespace"
 
     def score(self, documents: Documents) -> Columns:
         """float64 (num_documents,) each; the first three in [0, 1], the last 0 or more."""
-        text, words, lines = documents.text, documents.words, documents.lines
+        text, words, lines = documents.text, documents.words(self.words), documents.lines
         filled = lines.has_content
         num_lines = sum_by_document(filled, lines.offsets)
         ended = sum_by_document(ends_with_sentence_end(text, lines) & filled, lines.offsets)

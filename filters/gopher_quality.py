@@ -36,7 +36,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field, field_validator
 
-from filters.base import Bound, Columns, Documents, Filter
+from filters.base import Bound, Columns, Documents, Filter, WordDefinition
 from filters.kernels.tallies import (
     count_stop_words,
     count_symbols,
@@ -88,6 +88,7 @@ class GopherQuality(Filter):
     min_alphabetic_word_ratio: float | None = Field(default=0.8, ge=0.0, le=1.0)
     min_stop_words: int | None = Field(default=2, ge=0)
     stop_words: list[str] = Field(default=ENGLISH_STOP_WORDS, max_length=64)
+    words: WordDefinition = "whitespace"
 
     @field_validator("stop_words")
     @classmethod
@@ -99,7 +100,7 @@ class GopherQuality(Filter):
 
     def score(self, documents: Documents) -> Columns:
         """float64 (num_documents,) each; `*_ratio` of lines and words in [0, 1], of symbols 0 or more."""
-        text, words, lines = documents.text, documents.words, documents.lines
+        text, words, lines = documents.text, documents.words(self.words), documents.lines
         num_words = np.diff(words.offsets)
         num_lines = sum_by_document(lines.has_content, lines.offsets)
         num_hashes, num_ellipses = count_symbols(text)

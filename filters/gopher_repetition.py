@@ -41,7 +41,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from filters.base import Bound, Columns, Documents, Filter
+from filters.base import Bound, Columns, Documents, Filter, WordDefinition
 from filters.kernels.repetition import (
     DUPLICATE_NGRAMS,
     TOP_NGRAMS,
@@ -92,10 +92,11 @@ class GopherRepetition(Filter):
     max_duplicate_8_gram_char_ratio: float | None = Field(default=0.12, ge=0.0, le=1.0)
     max_duplicate_9_gram_char_ratio: float | None = Field(default=0.11, ge=0.0, le=1.0)
     max_duplicate_10_gram_char_ratio: float | None = Field(default=0.10, ge=0.0, le=1.0)
+    words: WordDefinition = "whitespace"
 
     def score(self, documents: Documents) -> Columns:
         """float64 (num_documents,) each, in [0, 1]; 0 for a document without words."""
-        lines, words = documents.lines, documents.words
+        lines, words = documents.lines, documents.words(self.words)
         columns: Columns = {}
         for name, segments in (("line", content_lines(lines)), ("paragraph", paragraphs(lines))):
             columns |= _duplicate_ratios(name, segments)

@@ -73,7 +73,7 @@ class RunWriter:
         minhash = self.config.minhash
         if minhash is not None:
             num_permutations = minhash.bands * minhash.rows
-            signed = minhash_signatures(text, documents.words, minhash.ngram, num_permutations, minhash.seed)
+            signed = minhash_signatures(text, documents.words(), minhash.ngram, num_permutations, minhash.seed)
             columns["signature"] = _as_binary(signed.values)
             found = np.flatnonzero(signed.num_shingles)
             keys = band_keys(signed.values[found], minhash.bands, minhash.rows)

@@ -36,7 +36,7 @@ def web_texts(num_files: int = 4) -> list[str]:
 def _steps() -> dict[str, Callable[[Documents], object]]:
     quality, repetition, fineweb, c4 = GopherQuality(), GopherRepetition(), FineWeb(), C4()
     return {
-        "words": lambda documents: documents.words,
+        "words": lambda documents: documents.words(),
         "lines": lambda documents: documents.lines,
         "gopher_quality": quality.score,
         "gopher_repetition": repetition.score,

@@ -104,7 +104,7 @@ def stages(recipe: Recipe) -> list[tuple[str, int, float]]:
 
 def views(documents: Documents) -> Documents:
     """The shared views made, so that filters are measured without them."""
-    assert documents.words is not None
+    assert documents.words() is not None
     assert documents.lines is not None
     return documents
 
