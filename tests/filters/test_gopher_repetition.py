@@ -95,8 +95,8 @@ def test_a_single_line_of_many_words_is_measured_in_linear_room() -> None:
     assert measure(RULE, "duplicate_line_ratio", [text]) == [0.0]
 
 
-def test_no_setting_but_thresholds_exists() -> None:
-    assert RULE.measuring() == {}
+def test_thresholds_are_no_part_of_what_is_measured() -> None:
+    assert GopherRepetition(max_top_2_gram_char_ratio=0.5).measuring() == RULE.measuring()
 
 
 @pytest.mark.parametrize("wrong", [{"max_top_2_gram_char_ratio": 20.0}, {"max_duplicate_line_ratio": -0.1}])
