@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, Val
 
 from filters import FILTERS, Language
 from filters.base import FilePath, Filter, InputPath, Strict, absolute_path
+from filters.kernels.minhash import Scheme
 from manifests.errors import RecipeError
 from manifests.strict import did_you_mean, explain_validation
 
@@ -72,6 +73,7 @@ class MinHash(Strict):
     bands: int = Field(default=14, ge=1, le=256)
     rows: int = Field(default=8, ge=1, le=64)
     seed: int = Field(default=1, ge=0, lt=1 << 32)
+    scheme: Scheme = "affine32"  # of the permutations; "affine64" where documents have 100 million shingles
     keep: Literal["longest", "best_quality", "earliest"] = "longest"
     quality: str | None = None  # the score column for best_quality, higher is better
 

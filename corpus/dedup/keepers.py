@@ -105,7 +105,7 @@ def _jaccard(facts: pa.Table, keepers: npt.NDArray[np.int64]) -> npt.NDArray[np.
     shares = np.ones(len(keepers))
     if "signature" not in facts.column_names:
         return shares
-    values = signature_values(facts["signature"])
+    values = signature_values(facts)
     for start in range(0, len(keepers), _COMPARE_ROWS):
         block = slice(start, start + _COMPARE_ROWS)
         shares[block] = np.count_nonzero(values[block] == values[keepers[block]], axis=1) / values.shape[1]

@@ -6,14 +6,13 @@ bands.parquet       a run of (key, row): one row per document and band
 """
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from corpus.dedup.exact import exact_keys
 from corpus.dedup.runs import UInt32s, partition_of, uint32s, uint64s, write_run
 from corpus.recipe import Dedup
 from filters.base import Documents
-from filters.kernels.minhash import band_keys, minhash_signatures
+from filters.kernels.minhash import DTYPES, Values, band_keys, minhash_signatures, permutations
 from manifests.shards import FileEntry, join, write_table
 
 EXACT_RUN = pa.schema(
@@ -40,17 +39,18 @@ FACTS = pa.schema(
 
 
 def signatures_schema(config: Dedup) -> pa.Schema:
-    """FACTS, and with MinHash `signature`: the values as little-endian uint32, one after another."""
-    if config.minhash is None:
+    """FACTS, and with MinHash `signature`: the values, little-endian, one after another; its metadata has `scheme`."""
+    minhash = config.minhash
+    if minhash is None:
         return FACTS
-    num_permutations = config.minhash.bands * config.minhash.rows
-    return FACTS.append(pa.field("signature", pa.binary(4 * num_permutations), nullable=False))
+    width = np.dtype(DTYPES[minhash.scheme]).itemsize * minhash.bands * minhash.rows
+    return FACTS.append(pa.field("signature", pa.binary(width), nullable=False, metadata={"scheme": minhash.scheme}))
 
 
 class RunWriter:
     """Takes a unit's kept documents batch by batch, and writes the three files at the end.
 
-    Holds 4 * bands * rows + 12 * bands + about 100 bytes for each document, never its text.
+    Holds 4 (affine64: 8) * bands * rows + 12 * bands + about 100 bytes for each document, never its text.
     """
 
     def __init__(self, unit_uri: str, config: Dedup) -> None:
@@ -72,8 +72,8 @@ class RunWriter:
         columns |= {"exact_hi": pa.array(high), "exact_lo": pa.array(low)}
         minhash = self.config.minhash
         if minhash is not None:
-            num_permutations = minhash.bands * minhash.rows
-            signed = minhash_signatures(text, documents.words(), minhash.ngram, num_permutations, minhash.seed)
+            drawn = permutations(minhash.bands * minhash.rows, minhash.seed, minhash.scheme)
+            signed = minhash_signatures(text, documents.words(), minhash.ngram, drawn)
             columns["signature"] = _as_binary(signed.values)
             found = np.flatnonzero(signed.num_shingles)
             keys = band_keys(signed.values[found], minhash.bands, minhash.rows)
@@ -104,20 +104,22 @@ class RunWriter:
         return write_run(join(self.unit_uri, name), ordered, partitions, num_partitions, name)
 
 
-def _as_binary(values: npt.NDArray[np.uint32]) -> pa.Array:
-    """uint32 (num_documents, num_permutations) as fixed-size binary, little-endian."""
-    width = 4 * values.shape[1]
-    data = pa.py_buffer(np.ascontiguousarray(values, "<u4"))
-    return pa.Array.from_buffers(pa.binary(width), len(values), [None, data])
+def _as_binary(values: Values) -> pa.Array:
+    """Values (num_documents, num_permutations) as fixed-size binary, little-endian."""
+    dtype = values.dtype.newbyteorder("<")
+    data = pa.py_buffer(np.ascontiguousarray(values, dtype))
+    return pa.Array.from_buffers(pa.binary(dtype.itemsize * values.shape[1]), len(values), [None, data])
 
 
-def signature_values(column: pa.ChunkedArray) -> npt.NDArray[np.uint32]:
-    """uint32 (num_documents, num_permutations) of a `signature` column."""
-    width = column.type.byte_width // 4
-    joined = column.combine_chunks()
+def signature_values(table: pa.Table) -> Values:
+    """Values (num_documents, num_permutations) of a table's `signature` column, uint32 or uint64 by its scheme."""
+    field = table.schema.field("signature")
+    dtype = np.dtype(DTYPES[field.metadata[b"scheme"].decode()]).newbyteorder("<")
+    width = field.type.byte_width // dtype.itemsize
+    joined = table["signature"].combine_chunks()
     joined = pa.concat_arrays(joined.chunks) if isinstance(joined, pa.ChunkedArray) else joined
     data = joined.buffers()[1]
-    values = np.frombuffer(data, "<u4") if data is not None else np.zeros(0, "<u4")
+    values: Values = np.frombuffer(data, dtype) if data is not None else np.zeros(0, dtype)
     return values[joined.offset * width : (joined.offset + len(joined)) * width].reshape(len(joined), width)
 
 

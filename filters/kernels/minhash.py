@@ -3,9 +3,10 @@
 A text is first folded: its words (runs between blanks) are lower-cased and lose their punctuation; words that lose all
 their characters are skipped. Scripts written without blanks between words (Han, kana, Thai, Lao, Burmese, Khmer) would
 make one word of a whole sentence, so each of their characters counts as a word of its own. A shingle is `ngram`
-consecutive folded words; a shorter document is one shingle. Each shingle has a 32-bit hash, on which the permutations
-a * h + b mod 2**32 of datasketch 2.0 (scheme "affine32": murmur3's finalizer first, a odd) are taken: for equal shingle
-hashes and seed, signatures are equal bit by bit.
+consecutive folded words; a shorter document is one shingle. Each shingle has a 64-bit hash, on whose upper 32 bits the
+permutations a * h + b mod 2**32 of datasketch 2.0 (scheme "affine32": murmur3's finalizer first, a odd) are taken, or
+on all of it those mod 2**64 ("affine64"): for equal shingle hashes and seed, signatures are equal bit by bit. 32 bits
+are enough until a document has about a hundred million shingles; 64 take twice the memory and three times as long.
 
 All integer arithmetic on uint64 wraps modulo 2**64, on uint32 modulo 2**32.
 Sources: Broder 1997, "On the resemblance and containment of documents"; Leskovec, Rajaraman, Ullman, "Mining of Massive
@@ -16,7 +17,7 @@ import string
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,8 @@ from filters.kernels.jit import kernel
 from filters.kernels.unicode import code_point, width
 from filters.kernels.words import Words
 
-NO_SHINGLE = np.uint32(0xFFFFFFFF)
+Scheme = Literal["affine32", "affine64"]
+DTYPES: dict[Scheme, type[np.uint32] | type[np.uint64]] = {"affine32": np.uint32, "affine64": np.uint64}
 
 # Each of these counts as a word: Thai and Lao, Burmese, Khmer, kana, Han (basic, extension A, compatibility).
 ALONE_RANGES = (
@@ -92,46 +94,52 @@ def fold_table() -> npt.NDArray[np.uint32]:
     return table
 
 
+Values = npt.NDArray[np.uint32] | npt.NDArray[np.uint64]
+
+
 @dataclass(frozen=True)
 class Signatures:
     """MinHash of a batch.
 
-    values: uint32 (num_documents, num_permutations); all 0xFFFFFFFF for a document without shingles.
+    values: uint32 or uint64, by the scheme, (num_documents, num_permutations); all bits set without shingles.
     num_shingles: int64 (num_documents,), repeated ones counted each time; 0 where no word is left after folding.
     """
 
-    values: npt.NDArray[np.uint32]
+    values: Values
     num_shingles: npt.NDArray[np.int64]
 
 
-def permutations(num_permutations: int, seed: int) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.uint32]]:
-    """Factors (odd) and summands, each uint32 (num_permutations,), as datasketch 2.0 draws them for "affine32".
+def permutations(num_permutations: int, seed: int, scheme: Scheme = "affine32") -> tuple[Values, Values]:
+    """Factors (odd) and summands, each (num_permutations,), dtype and draws those of datasketch 2.0 for the scheme.
 
     seed: in [0, 2**32). numpy promises RandomState's stream not to change between versions.
     """
     generator = np.random.RandomState(seed)
-    factors = generator.randint(0, 1 << 31, num_permutations, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
-    summands = generator.randint(0, 1 << 32, num_permutations, dtype=np.uint32)
+    dtype = DTYPES[scheme]
+    width = 8 * np.dtype(dtype).itemsize
+    factors = generator.randint(0, 1 << (width - 1), num_permutations, dtype=dtype) * dtype(2) + dtype(1)
+    summands = generator.randint(0, 1 << width, num_permutations, dtype=dtype)
     return factors, summands
 
 
-def minhash_signatures(text: TextBuffers, words: Words, ngram: int, num_permutations: int, seed: int) -> Signatures:
+def minhash_signatures(text: TextBuffers, words: Words, ngram: int, drawn: tuple[Values, Values]) -> Signatures:
     """Signatures of all documents of a batch.
 
-    words: runs of the same batch, see filters.kernels.words; ngram: words per shingle, at least 1.
+    words: runs of the same batch, see filters.kernels.words; ngram: words per shingle, at least 1; drawn: of
+    `permutations`, whose dtype the values have.
     """
-    factors, summands = permutations(num_permutations, seed)
-    values = np.full((text.num_documents, num_permutations), NO_SHINGLE, np.uint32)
+    factors, summands = drawn
+    values = np.full((text.num_documents, len(factors)), np.iinfo(factors.dtype).max, factors.dtype)
     num_shingles = np.zeros(text.num_documents, np.int64)
     bounds = (words.starts, words.ends, words.offsets)
     _sign(text.data, text.offsets, bounds, (ngram, factors, summands), fold_table(), (values, num_shingles))
     return Signatures(values, num_shingles)
 
 
-def band_keys(values: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.NDArray[np.uint64]:
+def band_keys(values: Values, bands: int, rows: int) -> npt.NDArray[np.uint64]:
     """uint64 (num_documents, bands): hash of (band, the band's `rows` consecutive values of the signature).
 
-    values: uint32 (num_documents, bands * rows).
+    values: (num_documents, bands * rows), see Signatures.
     """
     assert values.shape[1] == bands * rows
     keys = np.zeros((len(values), bands), np.uint64)
@@ -248,7 +256,7 @@ def _fold_words(data: Any, starts: Any, ends: Any, table: Any, hashes: Any) -> i
 
 @kernel
 def _combine_shingles(hashes: Any, num_words: int, ngram: int, shingles: Any) -> int:
-    """Premixed 32-bit hashes of all shingles of a document into `shingles`; returns how many (0 without words)."""
+    """Premixed hashes of all shingles of a document into `shingles`; returns how many (0 without words)."""
     if num_words == 0:
         return 0
     length = min(ngram, num_words)
@@ -260,12 +268,26 @@ def _combine_shingles(hashes: Any, num_words: int, ngram: int, shingles: Any) ->
         rolling = rolling * _BASE + hashes[word]
     for last in range(length - 1, num_words):
         rolling = rolling * _BASE + hashes[last]
-        shingle = mix(rolling) >> _32
-        shingle = ((shingle ^ (shingle >> _16)) * _FMIX32_1) & _MASK32
-        shingle = ((shingle ^ (shingle >> _13)) * _FMIX32_2) & _MASK32
-        shingles[last - length + 1] = np.uint32(shingle ^ (shingle >> _16))
+        shingle = mix(rolling)
+        shingles[last - length + 1] = mix(shingle) if shingles.itemsize == 8 else _finalize_32(shingle >> _32)
         rolling -= hashes[last - length + 1] * power
     return num_words - length + 1
+
+
+@kernel
+def _finalize_32(shingle: Any) -> Any:
+    """murmur3's finalizer of 32 bits; `mix` is that of 64."""
+    shingle = ((shingle ^ (shingle >> _16)) * _FMIX32_1) & _MASK32
+    shingle = ((shingle ^ (shingle >> _13)) * _FMIX32_2) & _MASK32
+    return shingle ^ (shingle >> _16)
+
+
+@kernel
+def _take_minima_64(shingles: Any, num_shingles: int, factors: Any, summands: Any, minima: Any) -> None:
+    """As _take_minima; one shingle at a time, since no loop over lanes multiplies 64 bits on most machines."""
+    for shingle in range(num_shingles):
+        for k in range(len(minima)):
+            minima[k] = min(minima[k], factors[k] * shingles[shingle] + summands[k])
 
 
 @kernel
@@ -300,13 +322,15 @@ def _sign(data: Any, offsets: Any, words: Any, scheme: Any, table: Any, out: Any
         # A run gives one word, and two more for each character (of 3 bytes or more) that counts as one.
         room = max(room, bounds[document + 1] - bounds[document] + 2 * (num_bytes // 3))
     hashes = np.empty(room, np.uint64)
-    shingles = np.empty(room + _BLOCK, np.uint32)
+    shingles = np.empty(room + _BLOCK, factors.dtype)
     for document in range(len(bounds) - 1):
         first, last = bounds[document], bounds[document + 1]
         num_words = _fold_words(data, starts[first:last], ends[first:last], table, hashes)
         found = _combine_shingles(hashes, num_words, ngram, shingles)
         num_shingles[document] = found
-        if found:
+        if found and shingles.itemsize == 8:
+            _take_minima_64(shingles, found, factors, summands, values[document])
+        elif found:
             _take_minima(shingles, found, factors, summands, values[document])
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 import zstandard
 
 from filters.kernels.buffers import text_buffers
-from filters.kernels.minhash import minhash_signatures
+from filters.kernels.minhash import minhash_signatures, permutations
 from filters.kernels.words import find_words
 from tests.shared import SHARED
 
@@ -53,12 +53,14 @@ def main() -> dict[str, float]:
     num_bytes = int(text.offsets[-1])
     words = find_words(text)
     peer = texts[:PEER_DOCUMENTS]
+    drawn, wide = (permutations(NUM_PERMUTATIONS, 1, scheme) for scheme in ("affine32", "affine64"))
     rates = {
-        "signatures": megabytes_a_second(
-            lambda: minhash_signatures(text, words, NGRAM, NUM_PERMUTATIONS, 1), num_bytes, RUNS
+        "signatures": megabytes_a_second(lambda: minhash_signatures(text, words, NGRAM, drawn), num_bytes, RUNS),
+        "signatures, affine64": megabytes_a_second(
+            lambda: minhash_signatures(text, words, NGRAM, wide), num_bytes, RUNS
         ),
         "words and signatures": megabytes_a_second(
-            lambda: minhash_signatures(text, find_words(text), NGRAM, NUM_PERMUTATIONS, 1), num_bytes, RUNS
+            lambda: minhash_signatures(text, find_words(text), NGRAM, drawn), num_bytes, RUNS
         ),
         "datasketch": megabytes_a_second(
             lambda: sign_with_datasketch(peer), sum(len(each.encode()) for each in peer), 3

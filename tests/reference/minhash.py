@@ -65,7 +65,7 @@ def word_hash(word: str) -> int:
 
 
 def shingle_hashes(text: str, ngram: int) -> list[int]:
-    """32-bit hashes of all shingles, before any permutation."""
+    """64-bit hashes of all shingles, before any permutation."""
     hashes = [word_hash(word) for word in folded_words(text)]
     if not hashes:
         return []
@@ -75,7 +75,7 @@ def shingle_hashes(text: str, ngram: int) -> list[int]:
         combined = 0
         for value in hashes[first : first + length]:
             combined = (combined * BASE + value) & MASK64
-        shingles.append(mix(combined) >> 32)
+        shingles.append(mix(combined))
     return shingles
 
 
@@ -85,10 +85,11 @@ def fmix32(value: int) -> int:
     return value ^ value >> 16
 
 
-def signature(shingles: list[int], factors: list[int], summands: list[int]) -> list[int]:
-    mixed = [fmix32(shingle) for shingle in shingles]
+def signature(shingles: list[int], factors: list[int], summands: list[int], scheme: str = "affine32") -> list[int]:
+    mask = MASK32 if scheme == "affine32" else MASK64
+    mixed = [fmix32(shingle >> 32) if scheme == "affine32" else mix(shingle) for shingle in shingles]
     return [
-        min([(factor * value + summand) & MASK32 for value in mixed], default=MASK32)
+        min([(factor * value + summand) & mask for value in mixed], default=mask)
         for factor, summand in zip(factors, summands, strict=True)
     ]
 

@@ -26,8 +26,19 @@ def test_signatures_have_a_row_for_each_document_with_text(tmp_path: Path) -> No
         {"row": 9, "doc_id": "d4", "num_bytes": 9, "date": None, "quality": 1.0},
     ]
     factors, summands = (drawn.tolist() for drawn in permutations(6, 1))
-    assert signature_values(table["signature"]).tolist() == [
+    assert signature_values(table).tolist() == [
         reference.signature(reference.shingle_hashes(TEXTS[number], 2), factors, summands) for number in (0, 1, 3, 4)
+    ]
+
+
+def test_signatures_of_64_bits_are_read_back_as_such(tmp_path: Path) -> None:
+    config = Dedup(minhash=MinHash(ngram=2, bands=3, rows=2, scheme="affine64"), partitions=4)
+    write_unit_runs(str(tmp_path), "u", DOCUMENTS, config)
+    table = pq.read_table(tmp_path / "units" / "u" / "signatures.parquet")
+    factors, summands = (drawn.tolist() for drawn in permutations(6, 1, "affine64"))
+    shingles = [reference.shingle_hashes(TEXTS[number], 2) for number in (0, 1, 3, 4)]
+    assert signature_values(table).tolist() == [
+        reference.signature(each, factors, summands, "affine64") for each in shingles
     ]
 
 

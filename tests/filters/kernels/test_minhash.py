@@ -6,29 +6,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.kernels.buffers import text_buffers
-from filters.kernels.minhash import Signatures, band_keys, minhash_signatures, permutations
+from filters.kernels.minhash import Scheme, Signatures, band_keys, minhash_signatures, permutations
 from filters.kernels.words import find_words
 from tests.reference import minhash as reference
 
 NUM_PERMUTATIONS = 12
 
 
-def sign(column: pa.Array | pa.ChunkedArray, ngram: int = 2, seed: int = 1) -> Signatures:
+SCHEMES: tuple[Scheme, ...] = ("affine32", "affine64")
+
+
+def sign(column: pa.Array | pa.ChunkedArray, ngram: int = 2, seed: int = 1, scheme: Scheme = "affine32") -> Signatures:
     text = text_buffers(column)
-    return minhash_signatures(text, find_words(text), ngram, NUM_PERMUTATIONS, seed)
-
-
-def expected(texts: list[str], ngram: int = 2, seed: int = 1) -> tuple[list[list[int]], list[int]]:
-    factors, summands = (drawn.tolist() for drawn in permutations(NUM_PERMUTATIONS, seed))
-    shingles = [reference.shingle_hashes(text, ngram) for text in texts]
-    return [reference.signature(each, factors, summands) for each in shingles], [len(each) for each in shingles]
+    return minhash_signatures(text, find_words(text), ngram, permutations(NUM_PERMUTATIONS, seed, scheme))
 
 
 def assert_as_reference(column: pa.Array | pa.ChunkedArray, ngram: int = 2) -> None:
-    found = sign(column, ngram)
-    values, num_shingles = expected(column.to_pylist(), ngram)
-    assert found.values.tolist() == values
-    assert found.num_shingles.tolist() == num_shingles
+    shingles = [reference.shingle_hashes(text, ngram) for text in column.to_pylist()]
+    for scheme in SCHEMES:
+        found = sign(column, ngram, scheme=scheme)
+        factors, summands = (drawn.tolist() for drawn in permutations(NUM_PERMUTATIONS, 1, scheme))
+        assert found.values.tolist() == [reference.signature(each, factors, summands, scheme) for each in shingles]
+        assert found.num_shingles.tolist() == [len(each) for each in shingles]
 
 
 TEXTS = [
@@ -89,19 +88,22 @@ def test_any_unicode_equals_the_reference(text: str) -> None:
     assert_as_reference(pa.array([text], pa.large_string()))
 
 
-def test_permutations_are_those_of_datasketch() -> None:
-    ours = permutations(112, 7)
-    theirs = datasketch.MinHash(112, seed=7, scheme="affine32").permutations
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_permutations_are_those_of_datasketch(scheme: Scheme) -> None:
+    ours = permutations(112, 7, scheme)
+    theirs = datasketch.MinHash(112, seed=7, scheme=scheme).permutations
     assert np.array_equal(ours[0], theirs[0])
     assert np.array_equal(ours[1], theirs[1])
 
 
-def test_signature_is_that_of_datasketch_for_the_same_shingle_hashes() -> None:
+@pytest.mark.parametrize(("scheme", "shift"), [("affine32", 32), ("affine64", 0)])
+def test_signature_is_that_of_datasketch_for_the_same_shingle_hashes(scheme: Scheme, shift: int) -> None:
     text = " ".join(f"word{number % 37}" for number in range(200))
-    theirs = datasketch.MinHash(NUM_PERMUTATIONS, seed=3, scheme="affine32", hashfunc=int)
+    theirs = datasketch.MinHash(NUM_PERMUTATIONS, seed=3, scheme=scheme, hashfunc=int)
     for shingle in reference.shingle_hashes(text, 5):
-        theirs.update(shingle)
-    found = sign(pa.array([text], pa.large_string()), ngram=5, seed=3)
+        theirs.update(shingle >> shift)
+    found = sign(pa.array([text], pa.large_string()), ngram=5, seed=3, scheme=scheme)
+    assert found.values.dtype == theirs.hashvalues.dtype
     assert found.values[0].tolist() == theirs.hashvalues.tolist()
 
 
@@ -134,7 +136,7 @@ def test_share_of_equal_positions_estimates_the_jaccard_of_shingle_sets() -> Non
     first = [f"w{number}" for number in range(400)]
     second = first[:300] + [f"x{number}" for number in range(100)]
     text = text_buffers(pa.array([" ".join(first), " ".join(second)], pa.large_string()))
-    values = minhash_signatures(text, find_words(text), 1, 4096, 1).values
+    values = minhash_signatures(text, find_words(text), 1, permutations(4096, 1)).values
     # 300 shared of 500; 4096 draws have a standard error of 0.008.
     assert abs(np.count_nonzero(values[0] == values[1]) / 4096 - 0.6) < 0.03
 
