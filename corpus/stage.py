@@ -105,16 +105,25 @@ def edits(before: pa.Array, after: pa.Array, first_row: int) -> pa.Table:
     return pa.Table.from_arrays([pa.array(rows + first_row, pa.uint32()), after.take(pa.array(rows))], schema=EDITS)
 
 
+def reasons(before: pa.Array, scores: pa.Table, recipe: Recipe) -> pa.Array:
+    """Why each document is dropped, null where it is not: string, one for each row; the first in run order wins.
+
+    before: reasons of reading and extraction, or null; scores: the same rows.
+    """
+    reason = before
+    for rule in chain(recipe):
+        if reason.null_count:
+            reason = pc.coalesce(reason, rule.reject(scores))
+    empty = pc.fill_null(pc.equal(scores["text.num_bytes"], 0), False).combine_chunks()
+    return pc.coalesce(reason, pc.if_else(empty, EMPTY_TEXT, pa.nulls(len(reason), pa.string())))
+
+
 def decide(records: pa.Table, scores: pa.Table, recipe: Recipe) -> pa.Table:
-    """Fate, stage and reason of each record (schema DECISIONS) from scores alone; the first reason in run order wins.
+    """Fate, stage and reason of each record (schema DECISIONS) from scores alone.
 
     records: doc_id, reason (of reading and extraction) and error; scores: the same rows.
     """
-    reason = records["reason"].combine_chunks()
-    for rule in chain(recipe):
-        reason = pc.coalesce(reason, rule.reject(scores))
-    empty = pc.fill_null(pc.equal(scores["text.num_bytes"], 0), False).combine_chunks()
-    reason = pc.coalesce(reason, pc.if_else(empty, EMPTY_TEXT, pa.nulls(len(reason), pa.string())))
+    reason = reasons(records["reason"].combine_chunks(), scores, recipe)
     failed = pc.is_valid(records["error"]).combine_chunks()
     fate = pc.if_else(failed, "failed", pc.if_else(pc.is_null(reason), "kept", "dropped"))
     stage = pc.replace_substring_regex(reason, r"\..*$", "")

@@ -15,8 +15,8 @@ from manifests.errors import RecipeError
 
 NUM_SAMPLES = 20
 LEDGER_COLUMNS = [
-    *("doc_id", "source", "url", "date", "fate", "stage", "reason", "error"),
-    *("num_bytes", "num_tokens", "duplicate_of", "component_size"),
+    *("doc_id", "source", "date", "fate", "stage", "reason", "num_bytes", "num_tokens", "duplicate_of"),
+    "component_size",
 ]
 
 
@@ -43,15 +43,14 @@ def whatif(out: str, overrides: Iterable[str]) -> WhatIf:
     old, new = read_recipe(path), read_recipe(path, overrides)
     _check_same_measures(old, new)
     schema = stage.scores_schema(old)
-    scored = [name for name in schema.names if name != "doc_id"]
+    schema = schema.remove(schema.get_field_index("doc_id"))
+    scored = schema.names
     frame = ledger.scan(out, [*LEDGER_COLUMNS, *scored]).collect(engine="streaming")
-    frame = frame.with_columns(_decide(frame, schema, new)).with_columns(_policy(old).alias("policy"))
+    decided = _decide(frame, schema, new)
     if old.short_circuit:
-        _check_all_measured(frame, scored)
-    frame = frame.rename({"language.label": "language"}).select(
-        *LEDGER_COLUMNS, "language", "policy", "passes", "new_reason"
-    )
-    frame = _with_tokens(_with_new_fate(frame))
+        _check_all_measured(frame.with_columns(decided), scored)
+    needed = frame.select(*LEDGER_COLUMNS, pl.col("language.label").alias("language"), _policy(old).alias("policy"))
+    frame = _with_tokens(_with_new_fate(needed.with_columns(decided)))
     changed = frame.filter(pl.col("new_fate") != pl.col("fate"))
     before = pl.col("reason").fill_null("kept").alias("before")
     after = pl.col("new_reason").fill_null("kept").alias("after")
@@ -60,12 +59,13 @@ def whatif(out: str, overrides: Iterable[str]) -> WhatIf:
         .len("documents")
         .sort("documents", "before", "after", descending=[True, False, False])
     )
-    samples = changed.select("doc_id", "url", before, after).sort(pl.col("doc_id").str.slice(16)).head(NUM_SAMPLES)
+    samples = changed.select("doc_id", before, after).sort(pl.col("doc_id").str.slice(16)).head(NUM_SAMPLES).to_dicts()
+    urls = ledger.lookup(out, [sample["doc_id"] for sample in samples], ["doc_id", "url"])
     return WhatIf(
         by_language=_table(frame, "language"),
         by_source=_table(frame, "source"),
         changes=changes.to_dicts(),
-        samples=samples.to_dicts(),
+        samples=[{"doc_id": each["doc_id"], "url": urls[each["doc_id"]]["url"], **each} for each in samples],
         total=_table(frame.with_columns(pl.lit("all").alias("all")), "all")[0],
     )
 
@@ -97,13 +97,14 @@ def _check_all_measured(frame: pl.DataFrame, scored: list[str]) -> None:
 
 def _decide(frame: pl.DataFrame, schema: pa.Schema, recipe: Recipe) -> list[pl.Series]:
     """New fate and reason of each ledger row, dedup left out."""
-    table = frame.to_arrow()
+    before = pl.when(pl.col("stage").is_in(["read", "extract"])).then(pl.col("reason")).alias("before")
+    table = frame.select(before, *schema.names).to_arrow()
     scores = pa.Table.from_arrays([table[field.name].cast(field.type) for field in schema], schema=schema)
-    before = pl.when(pl.col("stage").is_in(["read", "extract"])).then(pl.col("reason"))
-    records = frame.select("doc_id", before.alias("reason"), "error").to_arrow()
-    records = records.cast(pa.schema([(name, pa.string()) for name in records.column_names]))
-    decided = pl.DataFrame(stage.decide(records, scores, recipe))
-    return [decided["fate"].alias("passes"), decided["reason"].alias("new_reason")]
+    before_filters = table["before"].cast(pa.string()).combine_chunks()
+    reason = pl.Series("new_reason", stage.reasons(before_filters, scores, recipe), pl.String)
+    # What could not be read stays so, whatever the thresholds.
+    passes = pl.when(pl.col("fate") == "failed").then(pl.lit("failed")).when(reason.is_null()).then(pl.lit("kept"))
+    return [frame.select(passes.otherwise(pl.lit("dropped")).alias("passes"))["passes"], reason]
 
 
 def _policy(recipe: Recipe) -> pl.Expr:
@@ -118,9 +119,10 @@ def _policy(recipe: Recipe) -> pl.Expr:
 def _with_new_fate(frame: pl.DataFrame) -> pl.DataFrame:
     """Fates after dedup: of each component the first member that passes stays, by the policy and then by id."""
     component = pl.coalesce("duplicate_of", "doc_id").alias("component")
+    frame = frame.with_row_index("row")
     members = frame.filter((pl.col("component_size") > 1) & (pl.col("passes") == "kept")).with_columns(component)
     keepers = members.sort("policy", "doc_id", nulls_last=True).unique("component", keep="first", maintain_order=True)
-    stays = (pl.col("component_size") == 1) | pl.col("doc_id").is_in(keepers["doc_id"].implode())
+    stays = (pl.col("component_size") == 1) | pl.col("row").is_in(keepers["row"].implode())
     fate = pl.when((pl.col("passes") == "kept") & ~stays).then(pl.lit("duplicate")).otherwise(pl.col("passes"))
     reason = pl.when(fate == "duplicate").then(pl.col("reason")).otherwise(pl.col("new_reason"))
     return frame.with_columns(new_fate=fate, new_reason=reason)

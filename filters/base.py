@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -155,10 +154,10 @@ class Bound:
 
 
 _BEYOND = {
-    ("min", False): pc.less,
-    ("min", True): pc.less_equal,
-    ("max", False): pc.greater,
-    ("max", True): pc.greater_equal,
+    ("min", False): np.less,
+    ("min", True): np.less_equal,
+    ("max", False): np.greater,
+    ("max", True): np.greater_equal,
 }
 
 
@@ -196,14 +195,15 @@ class Filter(Strict):
 
     def reject(self, scores: pa.Table) -> pa.Array:
         """The reason (`rule.defect`) for each row, or null to keep it; sees only columns named `<rule>.<measure>`."""
-        reason = pa.nulls(scores.num_rows, pa.string())
-        for bound in reversed(self.bounds):
+        first = np.full(scores.num_rows, -1, np.int32)
+        for index, bound in reversed(list(enumerate(self.bounds))):
             limit = getattr(self, bound.limit)
-            if limit is None:
-                continue
-            fails = _BEYOND[bound.side, self.excludes(bound)](scores[f"{self.rule}.{bound.measure}"], limit)
-            reason = pc.if_else(pc.fill_null(fails, False), f"{self.rule}.{bound.defect}", reason)
-        return reason.combine_chunks() if isinstance(reason, pa.ChunkedArray) else reason
+            if limit is not None:
+                # A measure that was not taken is null, NaN here, and beyond no limit.
+                values = scores[f"{self.rule}.{bound.measure}"].to_numpy()
+                first[_BEYOND[bound.side, self.excludes(bound)](values, limit)] = index
+        reasons = pa.array([f"{self.rule}.{bound.defect}" for bound in self.bounds], pa.string())
+        return reasons.take(pa.array(first, mask=first < 0))
 
     @classmethod
     def column_types(cls) -> dict[str, pa.DataType]:

@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 
 import polars as pl
-import pyarrow.dataset
-import pyarrow.fs
 
 from manifests import shards
 from manifests.errors import InputError
@@ -24,6 +22,9 @@ def scan(out: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
     if shards.is_local(out):
         frame = pl.scan_parquet([shards.filesystem(shards.join(out, name))[1] for name in files], glob=False)
     else:
+        import pyarrow.dataset  # takes 0.2 s, for it imports pandas
+        import pyarrow.fs
+
         fs, root = shards.filesystem(out)
         paths = [shards.join(root, name) for name in files]
         handler = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs))
