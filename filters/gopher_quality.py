@@ -31,11 +31,13 @@ Sources: Rae et al. 2021 (Gopher, arXiv:2112.11446), appendix A.1.1 and table A1
 (arXiv:2406.11794) for how others read it.
 """
 
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field, field_validator
 
+from filters import datatrove
 from filters.base import Bound, Columns, Documents, Filter, WordDefinition
 from filters.kernels.tallies import (
     count_stop_words,
@@ -89,6 +91,7 @@ class GopherQuality(Filter):
     min_stop_words: int | None = Field(default=2, ge=0)
     stop_words: list[str] = Field(default=ENGLISH_STOP_WORDS, max_length=64)
     words: WordDefinition = "whitespace"
+    semantics: Literal["paper", "datatrove"] = "paper"
 
     @field_validator("stop_words")
     @classmethod
@@ -100,6 +103,9 @@ class GopherQuality(Filter):
 
     def score(self, documents: Documents) -> Columns:
         """float64 (num_documents,) each; `*_ratio` of lines and words in [0, 1], of symbols 0 or more."""
+        return _SCORES[self.semantics](self, documents)
+
+    def _paper(self, documents: Documents) -> Columns:
         text, words, lines = documents.text, documents.words(self.words), documents.lines
         num_words = np.diff(words.offsets)
         num_lines = sum_by_document(lines.has_content, lines.offsets)
@@ -120,3 +126,12 @@ class GopherQuality(Filter):
     def measuring(self) -> dict[str, Any]:
         """Adds the version of the Unicode tables, which say what a letter is."""
         return {**super().measuring(), "unicode": UNICODE_VERSION}
+
+    def _datatrove(self, documents: Documents) -> Columns:
+        return datatrove.quality(documents, documents.words(self.words), self.stop_words)
+
+
+_SCORES: dict[str, Callable[[GopherQuality, Documents], Columns]] = {
+    "paper": GopherQuality._paper,
+    "datatrove": GopherQuality._datatrove,
+}

@@ -91,7 +91,7 @@ def _find_lines(data: Any, offsets: Any, classes: Any, numbers: Any, hashes: Any
         start, limit = offsets[document], offsets[document + 1]
         while True:
             end = next_byte(data, start, limit, _LINE_END)
-            _describe(data, (start, end), classes, (numbers, hashes), line)
+            describe_line(data, (start, end), classes, (numbers, hashes), line)
             line += 1
             if end == limit:
                 break
@@ -99,7 +99,7 @@ def _find_lines(data: Any, offsets: Any, classes: Any, numbers: Any, hashes: Any
 
 
 @kernel
-def _describe(data: Any, span: Any, classes: Any, out: Any, line: int) -> None:
+def describe_line(data: Any, span: Any, classes: Any, out: Any, line: int) -> None:
     """Fill one column of `numbers` and `hashes`; slices of them would cost atomic reference counts for each line."""
     start, end = span
     numbers, hashes = out

@@ -42,11 +42,11 @@ def count_symbols(text: TextBuffers) -> tuple[npt.NDArray[np.int64], npt.NDArray
     return counts[0], counts[1]
 
 
-def starts_with_bullet(text: TextBuffers, lines: Lines) -> npt.NDArray[np.bool_]:
-    """Lines whose content starts with one of BULLETS: bool (num_lines,)."""
-    bullets = np.array([ord(bullet) for bullet in BULLETS], np.int64)
+def starts_with_bullet(text: TextBuffers, lines: Lines, bullets: str = BULLETS) -> npt.NDArray[np.bool_]:
+    """Lines whose content starts with one of the bullets: bool (num_lines,)."""
+    marks = np.array([ord(bullet) for bullet in bullets], np.int64)
     found = np.zeros(len(lines.starts), np.bool_)
-    _starts_with(text.data, lines.content_starts, lines.content_ends, bullets, found)
+    _starts_with(text.data, lines.content_starts, lines.content_ends, marks, found)
     return found
 
 
@@ -64,16 +64,19 @@ def ends_with_sentence_end(text: TextBuffers, lines: Lines) -> npt.NDArray[np.bo
     return found
 
 
-def count_stop_words(words: Words, stop_words: Sequence[str]) -> npt.NDArray[np.int64]:
+def count_stop_words(words: Words, stop_words: Sequence[str], any_case: bool = True) -> npt.NDArray[np.int64]:
     """How many different stop words each document has: int64 (num_documents,). At most 64 stop words.
 
-    A word counts if it is a stop word in lower case, in upper case, or with a capital first letter.
+    With `any_case` a word counts if it is a stop word in lower case, in upper case, or with a capital first letter,
+    else if it is a stop word as given.
     """
     assert len(stop_words) <= _MAX_STOP_WORDS
     counts = np.zeros(len(words.offsets) - 1, np.int64)
     if not stop_words:
         return counts
-    variants = [(form, index) for index, word in enumerate(stop_words) for form in _letter_cases(word)]
+    variants = [
+        (form, index) for index, word in enumerate(stop_words) for form in (_letter_cases(word) if any_case else [word])
+    ]
     forms = find_words(text_buffers(pa.array([" ".join(form for form, _ in variants)], pa.large_string())))
     assert len(forms.hashes) == len(variants)
     # Sparse, so that the first slot of a word that is no stop word is empty almost always.
