@@ -6,6 +6,7 @@ from filters.fineweb import FineWeb
 from filters.gopher_quality import GopherQuality
 from filters.gopher_repetition import GopherRepetition
 from filters.language import Language
+from filters.perplexity import Perplexity
 from filters.pii import Pii
 from filters.toxicity import Toxicity
 from filters.url import Url
@@ -16,6 +17,7 @@ FILTERS: dict[str, type[Filter]] = {
     "gopher_repetition": GopherRepetition,
     "c4": C4,
     "fineweb": FineWeb,
+    "perplexity": Perplexity,
     "toxicity": Toxicity,
     "pii": Pii,
 }
