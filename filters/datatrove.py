@@ -10,7 +10,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from filters.base import Columns, Documents
-from filters.kernels.datatrove import has_more_than_symbols
+from filters.kernels.datatrove import (
+    has_more_than_symbols,
+    lines_between_feeds,
+    ngram_chars,
+    paragraphs_between_feeds,
+)
+from filters.kernels.repetition import DUPLICATE_NGRAMS, TOP_NGRAMS, repeated_segments
 from filters.kernels.split_lines import find_split_lines
 from filters.kernels.tallies import (
     count_stop_words,
@@ -43,8 +49,29 @@ def quality(documents: Documents, words: Words, stop_words: Sequence[str]) -> Co
         "mean_word_chars": ratio(sum_by_document(words.num_chars * spoken, words.offsets), num_spoken),
         "hash_ratio": ratio(num_hashes, num_words),
         "ellipsis_ratio": ratio(num_ellipses, num_words),
+        "symbol_ratio": ratio(num_hashes + num_ellipses, num_words),
         "bullet_line_ratio": ratio(num_bullet_lines, num_lines),
         "ellipsis_line_ratio": ratio(num_ellipsis_lines, num_lines),
         "alphabetic_word_ratio": ratio(sum_by_document(words.has_letter, words.offsets), num_words),
         "num_stop_words": count_stop_words(words, stop_words, any_case=False).astype(np.float64),
     }
+
+
+def repetition(documents: Documents, words: Words) -> Columns:
+    """The measures of gopher_repetition: float64 (num_documents,) each; those of top n-grams may exceed 1.
+
+    All shares of characters are of the code points of the whole text, white space included.
+    """
+    text, lines = documents.text, documents.lines
+    num_chars = sum_by_document(lines.num_chars, lines.offsets) + lines.num_line_ends
+    columns: Columns = {"num_chars": num_chars.astype(np.float64)}
+    segments = {"line": lines_between_feeds(lines), "paragraph": paragraphs_between_feeds(text, lines)}
+    for name, parts in segments.items():
+        num_repeated, repeated_chars = repeated_segments(parts)
+        columns[f"duplicate_{name}_ratio"] = ratio(num_repeated, np.diff(parts.offsets))
+        columns[f"duplicate_{name}_char_ratio"] = ratio(repeated_chars, num_chars)
+    top, duplicate = ngram_chars(text, words)
+    for kind, sizes, chars in (("top", TOP_NGRAMS, top), ("duplicate", DUPLICATE_NGRAMS, duplicate)):
+        for size, part in zip(sizes, chars, strict=True):
+            columns[f"{kind}_{size}_gram_char_ratio"] = ratio(part, num_chars)
+    return columns

@@ -37,10 +37,13 @@ Sources: Rae et al. 2021 (Gopher, arXiv:2112.11446), appendix A.1.1 and table A1
 (arXiv:2406.11794); NeMo Curator 1.4.0.
 """
 
-from typing import ClassVar
+from collections.abc import Callable
+from typing import ClassVar, Literal
 
+import numpy as np
 from pydantic import Field
 
+from filters import datatrove
 from filters.base import Bound, Columns, Documents, Filter, WordDefinition
 from filters.kernels.repetition import (
     DUPLICATE_NGRAMS,
@@ -52,6 +55,7 @@ from filters.kernels.repetition import (
     repeated_segments,
 )
 from filters.kernels.tallies import ratio, sum_by_document
+from filters.kernels.words import Words
 
 _TOP = tuple(f"top_{size}_gram" for size in TOP_NGRAMS)
 _DUPLICATE = tuple(f"duplicate_{size}_gram" for size in DUPLICATE_NGRAMS)
@@ -62,27 +66,30 @@ class GopherRepetition(Filter):
 
     rule: ClassVar[str] = "gopher_repetition"
     measures: ClassVar[tuple[str, ...]] = (
-        "duplicate_line_ratio",
+        "num_chars",
         "duplicate_paragraph_ratio",
-        "duplicate_line_char_ratio",
         "duplicate_paragraph_char_ratio",
+        "duplicate_line_ratio",
+        "duplicate_line_char_ratio",
         *(f"{name}_char_ratio" for name in _TOP),
         *(f"{name}_char_ratio" for name in _DUPLICATE),
     )
     bounds: ClassVar[tuple[Bound, ...]] = (
-        Bound("duplicate_line_ratio", "max", "max_duplicate_line_ratio", "duplicate_lines"),
+        Bound("num_chars", "min", "min_chars", "empty"),
         Bound("duplicate_paragraph_ratio", "max", "max_duplicate_paragraph_ratio", "duplicate_paragraphs"),
-        Bound("duplicate_line_char_ratio", "max", "max_duplicate_line_char_ratio", "duplicate_line_chars"),
         Bound(
             "duplicate_paragraph_char_ratio", "max", "max_duplicate_paragraph_char_ratio", "duplicate_paragraph_chars"
         ),
+        Bound("duplicate_line_ratio", "max", "max_duplicate_line_ratio", "duplicate_lines"),
+        Bound("duplicate_line_char_ratio", "max", "max_duplicate_line_char_ratio", "duplicate_line_chars"),
         *(Bound(f"{name}_char_ratio", "max", f"max_{name}_char_ratio", name) for name in _TOP + _DUPLICATE),
     )
 
-    max_duplicate_line_ratio: float | None = Field(default=0.30, ge=0.0, le=1.0)
+    min_chars: int | None = Field(default=1, ge=0)
     max_duplicate_paragraph_ratio: float | None = Field(default=0.30, ge=0.0, le=1.0)
-    max_duplicate_line_char_ratio: float | None = Field(default=0.20, ge=0.0, le=1.0)
     max_duplicate_paragraph_char_ratio: float | None = Field(default=0.20, ge=0.0, le=1.0)
+    max_duplicate_line_ratio: float | None = Field(default=0.30, ge=0.0, le=1.0)
+    max_duplicate_line_char_ratio: float | None = Field(default=0.20, ge=0.0, le=1.0)
     max_top_2_gram_char_ratio: float | None = Field(default=0.20, ge=0.0, le=1.0)
     max_top_3_gram_char_ratio: float | None = Field(default=0.18, ge=0.0, le=1.0)
     max_top_4_gram_char_ratio: float | None = Field(default=0.16, ge=0.0, le=1.0)
@@ -93,18 +100,25 @@ class GopherRepetition(Filter):
     max_duplicate_9_gram_char_ratio: float | None = Field(default=0.11, ge=0.0, le=1.0)
     max_duplicate_10_gram_char_ratio: float | None = Field(default=0.10, ge=0.0, le=1.0)
     words: WordDefinition = "whitespace"
+    semantics: Literal["paper", "datatrove"] = "paper"
 
     def score(self, documents: Documents) -> Columns:
-        """float64 (num_documents,) each, in [0, 1]; 0 for a document without words."""
-        lines, words = documents.lines, documents.words(self.words)
-        columns: Columns = {}
-        for name, segments in (("line", content_lines(lines)), ("paragraph", paragraphs(lines))):
-            columns |= _duplicate_ratios(name, segments)
-        num_chars = sum_by_document(words.num_chars, words.offsets)
-        ngrams = ngram_repetition(words)
-        for names, chars in ((_TOP, ngrams.top_chars), (_DUPLICATE, ngrams.duplicate_chars)):
-            columns |= {f"{name}_char_ratio": ratio(part, num_chars) for name, part in zip(names, chars, strict=True)}
+        """float64 (num_documents,) each, in [0, 1] but for `num_chars`; 0 for a document without words."""
+        columns = _SCORES[self.semantics](documents, documents.words(self.words))
         return {name: columns[name] for name in self.measures}
+
+
+def _paper(documents: Documents, words: Words) -> Columns:
+    lines = documents.lines
+    text_chars = sum_by_document(lines.num_chars, lines.offsets) + lines.num_line_ends
+    columns: Columns = {"num_chars": text_chars.astype(np.float64)}
+    for name, segments in (("line", content_lines(lines)), ("paragraph", paragraphs(lines))):
+        columns |= _duplicate_ratios(name, segments)
+    num_chars = sum_by_document(words.num_chars, words.offsets)
+    ngrams = ngram_repetition(words)
+    for names, chars in ((_TOP, ngrams.top_chars), (_DUPLICATE, ngrams.duplicate_chars)):
+        columns |= {f"{name}_char_ratio": ratio(part, num_chars) for name, part in zip(names, chars, strict=True)}
+    return columns
 
 
 def _duplicate_ratios(name: str, segments: Segments) -> Columns:
@@ -115,3 +129,6 @@ def _duplicate_ratios(name: str, segments: Segments) -> Columns:
         f"duplicate_{name}_ratio": ratio(num_repeated, num_segments),
         f"duplicate_{name}_char_ratio": ratio(repeated_chars, num_chars),
     }
+
+
+_SCORES: dict[str, Callable[[Documents, Words], Columns]] = {"paper": _paper, "datatrove": datatrove.repetition}

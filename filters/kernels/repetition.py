@@ -18,7 +18,7 @@ from filters.kernels.words import Words
 TOP_NGRAMS = (2, 3, 4)
 DUPLICATE_NGRAMS = (5, 6, 7, 8, 9, 10)
 
-_NGRAM_FACTOR = np.uint64(0x9FB21C651E98DF25)  # odd: multiplication is a bijection
+NGRAM_FACTOR = np.uint64(0x9FB21C651E98DF25)  # odd: multiplication is a bijection
 _SLOT_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _MIN_TABLE_BITS = 4
 
@@ -38,13 +38,13 @@ class Segments:
 def content_lines(lines: Lines) -> Segments:
     """The lines that are not blank, without white space at both ends."""
     used = lines.has_content
-    return Segments(lines.content_hashes[used], lines.content_chars[used], _kept_offsets(used, lines.offsets))
+    return Segments(lines.content_hashes[used], lines.content_chars[used], kept_offsets(used, lines.offsets))
 
 
 def exact_lines(lines: Lines) -> Segments:
     """The lines that are not blank, with all of their white space."""
     used = lines.has_content
-    return Segments(lines.hashes[used], lines.num_chars[used], _kept_offsets(used, lines.offsets))
+    return Segments(lines.hashes[used], lines.num_chars[used], kept_offsets(used, lines.offsets))
 
 
 def paragraphs(lines: Lines) -> Segments:
@@ -63,10 +63,22 @@ def repeated_segments(segments: Segments) -> tuple[npt.NDArray[np.int64], npt.ND
     Returns two int64 (num_documents,).
     """
     most = int(np.diff(segments.offsets).max(initial=0))
-    table = np.empty(_table_size(most), np.int32)
+    table = np.empty(table_size(most), np.int32)
     repeated = np.zeros((2, len(segments.offsets) - 1), np.int64)
     _repeated_segments(segments.hashes, segments.num_chars, segments.offsets, table, repeated)
     return repeated[0], repeated[1]
+
+
+def copied_segments(segments: Segments) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Segments that occur more than once in their document, the first copy included, and their characters.
+
+    Returns two int64 (num_documents,).
+    """
+    most = int(np.diff(segments.offsets).max(initial=0))
+    room = (np.empty(table_size(most), np.int32), np.empty(most, np.bool_))
+    copied = np.zeros((2, len(segments.offsets) - 1), np.int64)
+    _copied_segments(segments.hashes, segments.num_chars, segments.offsets, room, copied)
+    return copied[0], copied[1]
 
 
 @dataclass(frozen=True)
@@ -75,11 +87,14 @@ class NgramRepetition:
 
     top_chars: int64 (3, num_documents): inside all copies of the most frequent 2-, 3-, 4-gram; of those equally
     frequent the one that covers most; 0 where none occurs twice.
+    top_copied_chars: int64 (3, num_documents): the same with overlapping copies in full, each as long as the n-gram.
     duplicate_chars: int64 (6, num_documents): inside any 5- to 10-gram that occurs more than once, all copies.
-    A character that lies in several copies counts once, so neither exceeds the characters of all words.
+    A character that lies in several copies counts once in top_chars and duplicate_chars, so neither exceeds the
+    characters of all words.
     """
 
     top_chars: npt.NDArray[np.int64]
+    top_copied_chars: npt.NDArray[np.int64]
     duplicate_chars: npt.NDArray[np.int64]
 
 
@@ -92,22 +107,24 @@ def ngram_repetition(words: Words) -> NgramRepetition:
     num_documents = len(words.offsets) - 1
     most = int(np.diff(words.offsets).max(initial=0))
     chars = np.zeros((len(TOP_NGRAMS) + len(DUPLICATE_NGRAMS), num_documents), np.int64)
+    copied_chars = np.zeros((len(TOP_NGRAMS), num_documents), np.int64)
     grams = np.empty(most, np.uint64)
     tallies = np.empty((3, most), np.int64)
     positions = np.empty((2, most), np.int32)
     before = np.empty(most + 1, np.int64)
-    table_size = _table_size(most)
-    room = (grams, tallies, positions, before, np.empty(table_size, np.int32), np.empty(4 * table_size, np.uint8))
-    _ngram_repetition(words.hashes, words.num_chars, words.offsets, room, chars)
-    return NgramRepetition(chars[: len(TOP_NGRAMS)], chars[len(TOP_NGRAMS) :])
+    num_slots = table_size(most)
+    room = (grams, tallies, positions, before, np.empty(num_slots, np.int32), np.empty(4 * num_slots, np.uint8))
+    _ngram_repetition(words.hashes, words.num_chars, words.offsets, room, (chars, copied_chars))
+    return NgramRepetition(chars[: len(TOP_NGRAMS)], copied_chars, chars[len(TOP_NGRAMS) :])
 
 
-def _table_size(most: int) -> int:
+def table_size(most: int) -> int:
     """Slots of an open-addressing table for so many keys: a power of two, at most half full."""
     return 1 << max(_MIN_TABLE_BITS, (2 * most).bit_length())
 
 
-def _kept_offsets(used: npt.NDArray[np.bool_], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def kept_offsets(used: npt.NDArray[np.bool_], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Offsets of the segments that are used: int64 (num_documents + 1,)."""
     num_before = np.concatenate([np.zeros(1, np.int64), np.cumsum(used, dtype=np.int64)])
     return num_before[offsets]
 
@@ -127,14 +144,14 @@ def _paragraphs(hashes: Any, num_chars: Any, offsets: Any, out: Any) -> None:
                 out_hashes[segment] = np.uint64(0)
                 out_chars[segment] = 0
                 inside = True
-            out_hashes[segment] = mix(out_hashes[segment] * _NGRAM_FACTOR + hashes[line])
+            out_hashes[segment] = mix(out_hashes[segment] * NGRAM_FACTOR + hashes[line])
             out_chars[segment] += num_chars[line]
         segment += inside
         out_offsets[document + 1] = segment
 
 
 @kernel
-def _clear(table: Any, num_keys: int) -> Any:
+def clear_table(table: Any, num_keys: int) -> Any:
     """Empty the part of the table that num_keys need; the shift that makes slots of it from a 64-bit product."""
     bits = _MIN_TABLE_BITS
     while (1 << bits) < 2 * num_keys:
@@ -144,7 +161,7 @@ def _clear(table: Any, num_keys: int) -> Any:
 
 
 @kernel
-def _first_of(keys: Any, position: Any, table: Any, shift: Any) -> Any:
+def first_of(keys: Any, position: Any, table: Any, shift: Any) -> Any:
     """The first position with the same key, which is `position` itself where the key is new. Fills the table."""
     key = keys[position]
     mask = np.int64((np.uint64(1) << (np.uint64(64) - shift)) - np.uint64(1))
@@ -161,17 +178,37 @@ def _first_of(keys: Any, position: Any, table: Any, shift: Any) -> Any:
 def _repeated_segments(hashes: Any, num_chars: Any, offsets: Any, table: Any, repeated: Any) -> None:
     for document in range(len(offsets) - 1):
         first, end = offsets[document], offsets[document + 1]
-        shift = _clear(table, end - first)
+        shift = clear_table(table, end - first)
         keys = hashes[first:end]
         for segment in range(end - first):
-            if _first_of(keys, segment, table, shift) != segment:
+            if first_of(keys, segment, table, shift) != segment:
                 repeated[0, document] += 1
                 repeated[1, document] += num_chars[first + segment]
 
 
 @kernel
-def _ngram_repetition(hashes: Any, num_chars: Any, offsets: Any, room: Any, chars: Any) -> None:
+def _copied_segments(hashes: Any, num_chars: Any, offsets: Any, room: Any, copied: Any) -> None:
+    table, again = room
+    for document in range(len(offsets) - 1):
+        first, end = offsets[document], offsets[document + 1]
+        shift = clear_table(table, end - first)
+        keys = hashes[first:end]
+        again[: end - first] = False
+        for segment in range(end - first):
+            leader = first_of(keys, segment, table, shift)
+            if leader == segment:
+                continue
+            for copy in (leader, segment):
+                if not again[copy]:
+                    again[copy] = True
+                    copied[0, document] += 1
+                    copied[1, document] += num_chars[first + copy]
+
+
+@kernel
+def _ngram_repetition(hashes: Any, num_chars: Any, offsets: Any, room: Any, out: Any) -> None:
     grams, _, positions, before, _, _ = room
+    chars, copied_chars = out
     for document in range(len(offsets) - 1):
         first = offsets[document]
         num_words = offsets[document + 1] - first
@@ -189,7 +226,7 @@ def _ngram_repetition(hashes: Any, num_chars: Any, offsets: Any, room: Any, char
             for candidate in range(num_candidates):
                 position = np.int64(positions[0, candidate])
                 # A polynomial of hashes that are mixed already: no further mixing is needed to tell n-grams apart.
-                grams[position] = grams[position] * _NGRAM_FACTOR + hashes[first + position + size - 1]
+                grams[position] = grams[position] * NGRAM_FACTOR + hashes[first + position + size - 1]
             # Later passes see few n-grams that occur once; sifting them gained nothing on web text.
             if size < 4:
                 num_candidates = _sift(num_candidates, room)
@@ -197,9 +234,10 @@ def _ngram_repetition(hashes: Any, num_chars: Any, offsets: Any, room: Any, char
                 break
             _tally(num_candidates, size, room)
             row = size - 2
-            chars[row, document] = (
-                _top_chars(num_candidates, room) if size < 5 else _covered(num_candidates, size, room)
-            )
+            if size < 5:
+                chars[row, document], copied_chars[row, document] = _top_chars(num_candidates, size, room)
+            else:
+                chars[row, document] = _covered(num_candidates, size, room)
             num_candidates = _narrow(num_candidates, room)
 
 
@@ -231,10 +269,10 @@ def _sift(num_candidates: int, room: Any) -> Any:
 def _tally(num_candidates: int, size: int, room: Any) -> None:
     """For each n-gram, at its first position: how often it occurs, where its last copy ends, characters it covers."""
     grams, tallies, positions, before, table, _ = room
-    shift = _clear(table, num_candidates)
+    shift = clear_table(table, num_candidates)
     for candidate in range(num_candidates):
         position = np.int64(positions[0, candidate])
-        leader = _first_of(grams, position, table, shift)
+        leader = first_of(grams, position, table, shift)
         positions[1, candidate] = leader
         end = position + size
         if leader == position:
@@ -247,18 +285,19 @@ def _tally(num_candidates: int, size: int, room: Any) -> None:
 
 
 @kernel
-def _top_chars(num_candidates: int, room: Any) -> Any:
-    """Characters covered by the most frequent n-gram; 0 where none occurs twice."""
-    _, tallies, positions, _, _, _ = room
-    most, covered = np.int64(1), np.int64(0)
+def _top_chars(num_candidates: int, size: int, room: Any) -> Any:
+    """Characters covered by the most frequent n-gram, and those of its copies in full; 0 where none occurs twice."""
+    _, tallies, positions, before, _, _ = room
+    most, covered, copied = np.int64(1), np.int64(0), np.int64(0)
     for candidate in range(num_candidates):
-        leader = positions[1, candidate]
+        leader = np.int64(positions[1, candidate])
         count = tallies[0, leader]
         if count > most:
-            most, covered = count, tallies[2, leader]
-        elif count == most and most > 1:
+            most, covered, copied = count, np.int64(0), np.int64(0)
+        if count == most and most > 1:
             covered = max(covered, tallies[2, leader])
-    return covered
+            copied = max(copied, count * (before[leader + size] - before[leader]))
+    return covered, copied
 
 
 @kernel

@@ -12,8 +12,8 @@ def test_the_edge_cases_hold() -> None:
     check_filter(RULE)
 
 
-def test_text_without_repetition_is_kept() -> None:
-    assert reasons(RULE, [" ".join(WORDS), "hello world", ""]) == [None, None, None]
+def test_text_without_repetition_is_kept_and_empty_text_is_not() -> None:
+    assert reasons(RULE, [" ".join(WORDS), "hello world", ""]) == [None, None, "gopher_repetition.empty"]
 
 
 def test_later_copies_of_a_line_are_duplicates() -> None:
