@@ -37,7 +37,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, field_validator
 
-from filters import datatrove
+from filters import datatrove, dclm
 from filters.base import Bound, Columns, Documents, Filter, WordDefinition
 from filters.kernels.tallies import (
     count_stop_words,
@@ -61,6 +61,7 @@ class GopherQuality(Filter):
         "mean_word_chars",
         "hash_ratio",
         "ellipsis_ratio",
+        "symbol_ratio",
         "bullet_line_ratio",
         "ellipsis_line_ratio",
         "alphabetic_word_ratio",
@@ -73,6 +74,7 @@ class GopherQuality(Filter):
         Bound("mean_word_chars", "max", "max_mean_word_chars", "words_too_long"),
         Bound("hash_ratio", "max", "max_hash_ratio", "too_many_hashes"),
         Bound("ellipsis_ratio", "max", "max_ellipsis_ratio", "too_many_ellipses"),
+        Bound("symbol_ratio", "max", "max_symbol_ratio", "too_many_symbols"),
         Bound("bullet_line_ratio", "max", "max_bullet_line_ratio", "too_many_bullet_lines"),
         Bound("ellipsis_line_ratio", "max", "max_ellipsis_line_ratio", "too_many_ellipsis_lines"),
         Bound("alphabetic_word_ratio", "min", "min_alphabetic_word_ratio", "too_few_alphabetic_words"),
@@ -85,13 +87,14 @@ class GopherQuality(Filter):
     max_mean_word_chars: float | None = Field(default=10.0, ge=0.0)
     max_hash_ratio: float | None = Field(default=0.1, ge=0.0)  # "#" for each word; may exceed 1
     max_ellipsis_ratio: float | None = Field(default=0.1, ge=0.0)  # ellipses for each word; may exceed 1
+    max_symbol_ratio: float | None = Field(default=None, ge=0.0)  # both kinds together for each word; may exceed 1
     max_bullet_line_ratio: float | None = Field(default=0.9, ge=0.0, le=1.0)
     max_ellipsis_line_ratio: float | None = Field(default=0.3, ge=0.0, le=1.0)
     min_alphabetic_word_ratio: float | None = Field(default=0.8, ge=0.0, le=1.0)
     min_stop_words: int | None = Field(default=2, ge=0)
     stop_words: list[str] = Field(default=ENGLISH_STOP_WORDS, max_length=64)
     words: WordDefinition = "whitespace"
-    semantics: Literal["paper", "datatrove"] = "paper"
+    semantics: Literal["paper", "datatrove", "dclm"] = "paper"
 
     @field_validator("stop_words")
     @classmethod
@@ -117,6 +120,7 @@ class GopherQuality(Filter):
             "mean_word_chars": ratio(sum_by_document(words.num_chars, words.offsets), num_words),
             "hash_ratio": ratio(num_hashes, num_words),
             "ellipsis_ratio": ratio(num_ellipses, num_words),
+            "symbol_ratio": ratio(num_hashes + num_ellipses, num_words),
             "bullet_line_ratio": ratio(num_bullet_lines, num_lines),
             "ellipsis_line_ratio": ratio(num_ellipsis_lines, num_lines),
             "alphabetic_word_ratio": ratio(sum_by_document(words.has_letter, words.offsets), num_words),
@@ -127,6 +131,9 @@ class GopherQuality(Filter):
         """Adds the version of the Unicode tables, which say what a letter is."""
         return {**super().measuring(), "unicode": UNICODE_VERSION}
 
+    def _dclm(self, documents: Documents) -> Columns:
+        return dclm.quality(documents, documents.words(self.words), self.stop_words)
+
     def _datatrove(self, documents: Documents) -> Columns:
         return datatrove.quality(documents, documents.words(self.words), self.stop_words)
 
@@ -134,4 +141,5 @@ class GopherQuality(Filter):
 _SCORES: dict[str, Callable[[GopherQuality, Documents], Columns]] = {
     "paper": GopherQuality._paper,
     "datatrove": GopherQuality._datatrove,
+    "dclm": GopherQuality._dclm,
 }
