@@ -1,14 +1,14 @@
 """Personal identifiers: masks e-mail addresses, IP addresses, phone, account and card numbers.
 
-Counts what it masks: `pii.num_emails`, `pii.num_ip_addresses`, `pii.num_phones`, `pii.num_ibans`, `pii.num_cards`.
-Each is replaced by a placeholder (`[EMAIL]`, `[IP]`, `[PHONE]`, `[IBAN]`, `[CARD]`), which no later run changes.
-Rejects nothing.
+What it does: replaces each by a placeholder (`[EMAIL]`, `[IP]`, `[PHONE]`, `[IBAN]`, `[CARD]`), which no later run
+changes, and counts what it masks: `pii.num_emails`, `pii.num_ip_addresses`, `pii.num_phones`, `pii.num_ibans`,
+`pii.num_cards`. Rejects nothing.
 
-*Why such texts are changed.* Models repeat what they read more than once, and such strings lead to a person at once.
+Why such documents are removed: they are not, their texts are changed. Models repeat what they read more than once, and such strings lead to a person at once.
 A placeholder that says what stood there keeps the sentence; a made-up address (datatrove writes one of a few) could
 be someone's.
 
-*Known harm.* Masks what is meant to be public: the contact lines of shops, parties and help lines, `git@host` in
+Known harm: masks what is meant to be public: the contact lines of shops, parties and help lines, `git@host` in
 manuals, four-part version numbers such as 17.4.33.6. Numbers of other meaning pass check digits by chance: one in ten
 of 16 digits that begin as a card does, one in 97 that look like an account. Misses more: names, postal addresses and
 numbers of passports or taxes are not looked for; `jo at example.org`, mail names in scripts other than Latin (their
@@ -19,14 +19,17 @@ without `+` are masked less. Of 522 example numbers of libphonenumber all are fo
 national form of their region. In 1,919 web pages it masks 233 e-mail addresses, 18 phones (240 with "US") and one IP
 address.
 
-*Before*: `Write to jo@example.org or call +44 20 7946 0958.` *After*: `Write to [EMAIL] or call [PHONE].`
-*Unchanged*: `Version 1.2.3.4, host 192.168.0.1, order 4111 1111 1111 1112.` (not public, check digit wrong)
+Kept: `Version 1.2.3.4, host 192.168.0.1, order 4111 1111 1111 1112.` as it is (not public, check digit wrong).
 
-*Parameters.* `kinds`: what to mask, all by default. `phone_region`: an ISO 3166 country code whose national numbers
+Dropped: of `Write to jo@example.org or call +44 20 7946 0958.` the two; left is `Write to [EMAIL] or call [PHONE].`
+
+Definitions: where kinds overlap the order is e-mail, account, card, IP address, phone.
+
+Parameters: `kinds`: what to mask, all by default. `phone_region`: an ISO 3166 country code whose national numbers
 are masked too; None masks numbers with `+` and country code only, since a bare number is a phone in some country
-nearly always. Where kinds overlap the order is e-mail, account, card, IP address, phone.
+nearly always.
 
-*Sources.* FineWeb (Penedo et al. 2024) masks e-mail and public IP addresses; check digits: ISO 13616, ISO/IEC 7812;
+Sources: FineWeb (Penedo et al. 2024) masks e-mail and public IP addresses; check digits: ISO 13616, ISO/IEC 7812;
 phones: Google's libphonenumber as ported in phonenumbers.
 """
 

@@ -1,26 +1,28 @@
 """URL: pages whose address is on a list or has listed words in it.
 
-Measures `url.domain_listed` (1.0 if the host or any parent of it is on a list of domains), `url.url_listed` (1.0 if
+What it measures: `url.domain_listed` (1.0 if the host or any parent of it is on a list of domains), `url.url_listed` (1.0 if
 the address is on a list of URLs), `url.num_words` and `url.num_soft_words` (different listed words in the address).
 
-*Why such documents are removed.* Lists of adult, phishing, malware and spam sites cost nothing to apply and need no
+Why such documents are removed: lists of adult, phishing, malware and spam sites cost nothing to apply and need no
 text. One hard word in an address is enough; soft words (`free`, `cam`) mean something only together.
 
-*Known harm.* A listed domain removes all its pages, by anyone: lists of "mixed" and "blog" hosts take whole
+Known harm: a listed domain removes all its pages, by anyone: lists of "mixed" and "blog" hosts take whole
 platforms. Words take sexual health, LGBT and abuse-support pages, which share words with what the lists are for (the
 UT1 collection keeps sex education as a category of its own for that reason), and place and family names that are
 spelled like a listed word. Entries are never taken back when a domain changes hands.
 
-*Kept* (domains = shop.example): `https://workshop.example/`, a null address. *Dropped*:
-`http://eu.shop.example:8080/a` (url.blocked_domain).
+Kept: `https://workshop.example/` (domains = shop.example); a document without address.
 
-*Parameters.* `domains`, `urls`: files of one entry a line, plain, .gz or .zst, `#` starts a comment line. `words`: a
-file of hard words, one hit drops. `soft_words`: a file; more than `max_soft_words` different ones drop. Words are the
-pieces between characters other than a-z and 0-9 of the lower-cased address. Domains match whole labels:
-`shop.example` lists `eu.shop.example`, not `workshop.example`. URLs match without scheme, user, `www.`, port,
-fragment, and slashes at the end. Documents without address pass.
+Dropped: `http://eu.shop.example:8080/a` (url.blocked_domain).
 
-*Sources.* Penedo et al. 2023 (RefinedWeb), appendix G.1, and datatrove's `URLFilter`; there, words are compared in
+Definitions: words are the pieces between characters other than a-z and 0-9 of the lower-cased address. Domains match
+whole labels: `shop.example` lists `eu.shop.example`, not `workshop.example`. URLs match without scheme, user, `www.`,
+port, fragment, and slashes at the end.
+
+Parameters: `domains`, `urls`: files of one entry a line, plain, .gz or .zst, `#` starts a comment line. `words`: a
+file of hard words, one hit drops. `soft_words`: a file; more than `max_soft_words` different ones drop.
+
+Sources: Penedo et al. 2023 (RefinedWeb), appendix G.1, and datatrove's `URLFilter`; there, words are compared in
 the case of the address, so that `/PORN/` passes a list with `porn`; here they are not. Lists: UT1 blacklists,
 University of Toulouse.
 """
