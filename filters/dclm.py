@@ -50,14 +50,16 @@ def quality(documents: Documents, words: Words, stop_words: Sequence[str]) -> Co
 def repetition(documents: Documents, words: Words) -> Columns:
     """The measures of gopher_repetition: float64 (num_documents,) each; words: those that n-grams are made of.
 
-    Shares of lines and paragraphs lie in [0, 1]; those of top n-grams may exceed 1, since overlapping copies count
-    in full.
+    num_chars: code points of the text. Shares of lines and paragraphs lie in [0, 1]; those of top n-grams may exceed
+    1, since overlapping copies count in full.
     """
     text, lines = documents.text, documents.lines
     words = alphanumeric_words(text, words)
     num_chars = sum_by_document(words.num_chars, words.offsets)
     ngrams = ngram_repetition(words)
-    columns = _copied_ratios("line", content_lines(lines))
+    text_chars = sum_by_document(lines.num_chars, lines.offsets) + lines.num_line_ends
+    columns = {"num_chars": text_chars.astype(np.float64)}
+    columns |= _copied_ratios("line", content_lines(lines))
     columns |= _copied_ratios("paragraph", double_break_paragraphs(text, lines))
     columns |= {
         f"top_{2 + row}_gram_char_ratio": ratio(part, num_chars) for row, part in enumerate(ngrams.top_copied_chars)

@@ -37,9 +37,14 @@ def alphanumeric_words(text: TextBuffers, words: Words) -> Words:
     used = np.zeros(len(words.starts), np.bool_)
     _starts_alphanumeric(text.data, words.starts, words.ends, alphanumeric(), used)
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(used, dtype=np.int64)])
-    columns = (words.starts, words.ends, words.hashes, words.num_chars, words.has_letter)
-    starts, ends, hashes, num_chars, has_letter = (column[used] for column in columns)
-    return Words(starts, ends, before[words.offsets], hashes, num_chars, has_letter)
+    return Words(
+        starts=words.starts[used],
+        ends=words.ends[used],
+        offsets=before[words.offsets],
+        hashes=words.hashes[used],
+        num_chars=words.num_chars[used],
+        has_letter=words.has_letter[used],
+    )
 
 
 def count_spaced_ellipses(text: TextBuffers) -> npt.NDArray[np.int64]:

@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters import dclm
-from filters.base import Documents
+from filters.base import Filter
 from filters.gopher_quality import ENGLISH_STOP_WORDS, GopherQuality
+from filters.gopher_repetition import GopherRepetition
 from tests.edge_cases import EDGE_TEXTS, batch, check_filter, columns_of, measure, reasons
 from tests.reference import dclm as slow
 
 QUALITY = GopherQuality(semantics="dclm")
+REPETITION = GopherRepetition(semantics="dclm")
 PIECES = st.sampled_from(
     [
         *("the", "The", "tHE", "be", "OF", "have", "bed", "K\u212a", "x1", "1x", "_a", "été", "中文", "𝔘", "٣", "²"),
@@ -23,19 +24,18 @@ TEXTS = st.lists(PIECES, max_size=40).map("".join)
 NUM_EXAMPLES = 300
 
 
-def _rows(texts: list[str], rule: GopherQuality) -> list[dict[str, float]]:
+def _rows(texts: list[str], rule: Filter) -> list[dict[str, float]]:
     columns, _ = columns_of(rule, batch(texts))
     return [{name: float(values[row]) for name, values in columns.items()} for row in range(len(texts))]
 
 
 def _repetition(texts: list[str]) -> list[dict[str, float]]:
-    documents = Documents(batch(texts))
-    columns = dclm.repetition(documents, documents.words("whitespace"))
-    return [{name: float(values[row]) for name, values in columns.items()} for row in range(len(texts))]
+    return _rows(texts, REPETITION)
 
 
 def test_the_edge_cases_hold() -> None:
     check_filter(QUALITY)
+    check_filter(REPETITION)
 
 
 def test_quality_measures_equal_the_slow_ones_on_the_edge_cases() -> None:

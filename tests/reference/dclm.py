@@ -23,7 +23,7 @@ def fasttext_words(text: str) -> list[str]:
 
 
 def uniseg_words(text: str) -> list[str]:
-    from uniseg.wordbreak import words
+    from uniseg.wordbreak import words  # type: ignore[import-untyped]
 
     return list(words(text))
 
@@ -55,7 +55,7 @@ def quality(text: str, words: Split = fasttext_words, stop_words: Sequence[str] 
 
 def repetition(text: str, words: Split = uniseg_words) -> dict[str, float]:
     """The measures by their names in gopher_repetition."""
-    measures: dict[str, float] = {}
+    measures: dict[str, float] = {"num_chars": len(text)}
     for name, cut in (("line", "\n"), ("paragraph", "\n\n")):
         segments = [part.strip() for part in text.split(cut) if part.strip()]
         copied = [part for part in segments if segments.count(part) > 1]
