@@ -29,13 +29,13 @@ import importlib.util
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
 from filters.base import Bound, Columns, Documents, FilePath, Filter
-from filters.fasttext_model import FastTextModel, check_model, load_model
+from filters.fasttext_model import load_model
+from filters.kernels.letters import have_letters
 from manifests import shards
 from manifests.errors import ModelError, RecipeError
 from manifests.strict import did_you_mean
@@ -80,7 +80,6 @@ class Language(Filter):
 
     def check(self) -> None:
         """Raise ModelError if the model is not usable, RecipeError if a wanted label is none of its labels."""
-        check_model(self.model_path)
         labels = load_model(self.model_path).labels
         for label in self.keep:
             if label not in (*labels, UNDETERMINED):
@@ -92,11 +91,10 @@ class Language(Filter):
     def score(self, documents: Documents) -> Columns:
         """`label`: a string array; `score`: float64 in [0, 1]."""
         model = load_model(self.model_path)
-        found = [_detect(model, text) for text in documents.table["text"].to_pylist()]
-        return {
-            "label": pa.array([label for label, _ in found], pa.string()),
-            "score": np.array([score for _, score in found], np.float64),
-        }
+        found, scores = model.predict(documents.text)
+        undetermined = (found < 0) | ~have_letters(documents.text)
+        found[undetermined], scores[undetermined] = len(model.labels), 0.0
+        return {"label": pa.array([*model.labels, UNDETERMINED]).take(pa.array(found)), "score": scores}
 
     def reject(self, scores: pa.Table) -> pa.Array:
         """`language.unwanted`, else `language.low_score`; nothing while `keep` is empty."""
@@ -104,13 +102,6 @@ class Language(Filter):
             return pa.nulls(scores.num_rows, pa.string())
         wanted = pc.is_in(scores["language.label"].combine_chunks(), value_set=pa.array(self.keep, pa.string()))
         return pc.if_else(wanted, super().reject(scores), "language.unwanted")
-
-
-def _detect(model: FastTextModel, text: str | None) -> tuple[str, float]:
-    if not text or not any(map(str.isalpha, text)):
-        return UNDETERMINED, 0.0
-    label, score = model.top(text)
-    return (label, score) if label else (UNDETERMINED, 0.0)
 
 
 def _packaged_model() -> str:

@@ -41,7 +41,7 @@ from ahocorasick_rs import AhoCorasick
 from pydantic import Field
 
 from filters.base import Bound, Columns, Documents, FilePath, Filter
-from filters.fasttext_model import check_model, load_model
+from filters.fasttext_model import load_model
 from filters.named_files import parse_entries, read_entries
 from manifests import shards
 from manifests.digest import digest_bytes
@@ -78,7 +78,6 @@ class Toxicity(Filter):
         self._lexicon()
         if self.model is None:
             return
-        check_model(self.model)
         labels = load_model(self.model).labels
         if self.label not in labels:
             raise RecipeError(
@@ -92,16 +91,15 @@ class Toxicity(Filter):
         lexicon = self._lexicon()
         found = [_measure(lexicon, text) for text in texts]
         return {
-            "score": self._model_scores(texts),
+            "score": self._model_scores(documents),
             "lexicon_ratio": np.array([ratio for ratio, _ in found], np.float64),
             "num_lexicon_words": np.array([count for _, count in found], np.float64),
         }
 
-    def _model_scores(self, texts: list[str]) -> np.ndarray:
+    def _model_scores(self, documents: Documents) -> np.ndarray:
         if self.model is None:
-            return np.zeros(len(texts), np.float64)
-        model = load_model(self.model)
-        return np.array([model.label_score(text, self.label) for text in texts], np.float64)
+            return np.zeros(documents.num_documents, np.float64)
+        return load_model(self.model).label_scores(documents.text, self.label)
 
     def _lexicon(self) -> "Lexicon":
         if self.lexicon is None:
