@@ -16,8 +16,7 @@ and fails the first rule. We know this from the definitions; the publication rep
 Kept:    an article with paragraphs of several sentences, one line each.
 Dropped: a navigation page of link titles (few_line_ends); a list of 40 cities (short_lines).
 
-Definitions, after datatrove 0.10.1 (in force since December 2024); the published FineWeb data set of April 2024 used
-. ' " ! ? as marks, counted blank lines in the first two rules, and dropped documents at the limits too:
+Definitions, after datatrove 0.10.1 (in force since December 2024):
 - Lines are cut at line feeds; lines of white space only do not count. Nothing is stripped from the others: a line that
   ends in ". " has no mark at its end, and counts as another line than the same one without the space.
 - Sentence marks are the 159 code points of Unicode's Sentence_Terminal: . ! ? 。 ！ ？ । ؟ and others; no quotation
@@ -25,21 +24,27 @@ Definitions, after datatrove 0.10.1 (in force since December 2024); the publishe
 - A short line has at most `short_line_chars` code points.
 - Copies of a line after the first count as repeated; the share is of all code points but line feeds.
 - Words are those of str.split() (datatrove: spaCy tokens, which are more), so the last rule is a little stricter here.
-- A document without lines has ratios 0 and falls to the first rule; one without words has 0 line feeds a word.
+- A document whose lines are all blank is empty; one without words has 0 line feeds a word.
+- `semantics = "fineweb-2024-04"` is what made the published data set, after datatrove 0.2.0: the marks are . ' " ! ?,
+  blank lines count in the first two rules, and a document exactly at a limit of the first three falls too (a page
+  without any repeated line is not at 0.01). Its words were those of NLTK's word_tokenize.
 
 Parameters: bounds are inclusive; None turns a rule off; `short_line_chars` changes the measure itself.
 
 Sources: Penedo et al. 2024 (FineWeb, arXiv:2406.17557), section 3.6; datatrove 0.10.1.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from filters.base import Bound, Columns, Documents, Filter, WordDefinition
 from filters.kernels.repetition import exact_lines, repeated_segments
-from filters.kernels.tallies import ends_with_sentence_end, ratio, sum_by_document
+from filters.kernels.tallies import ends_with_mark, ends_with_sentence_end, ratio, sum_by_document
+
+_PUBLISHED = "fineweb-2024-04"
+_PUBLISHED_MARKS = ".'\"!?"
 
 
 class FineWeb(Filter):
@@ -47,35 +52,45 @@ class FineWeb(Filter):
 
     rule: ClassVar[str] = "fineweb"
     measures: ClassVar[tuple[str, ...]] = (
+        "num_lines",
         "line_punct_ratio",
         "short_line_ratio",
         "duplicate_line_char_ratio",
         "line_feed_ratio",
     )
     bounds: ClassVar[tuple[Bound, ...]] = (
-        Bound("line_punct_ratio", "min", "min_line_punct_ratio", "few_line_ends"),
-        Bound("short_line_ratio", "max", "max_short_line_ratio", "short_lines"),
-        Bound("duplicate_line_char_ratio", "max", "max_duplicate_line_char_ratio", "duplicate_lines"),
+        Bound("num_lines", "min", "min_lines", "empty"),
+        Bound("line_punct_ratio", "min", "min_line_punct_ratio", "few_line_ends", exclusive=_PUBLISHED),
+        Bound("short_line_ratio", "max", "max_short_line_ratio", "short_lines", exclusive=_PUBLISHED),
+        Bound(
+            "duplicate_line_char_ratio", "max", "max_duplicate_line_char_ratio", "duplicate_lines", exclusive=_PUBLISHED
+        ),
         Bound("line_feed_ratio", "max", "max_line_feed_ratio", "list"),
     )
 
+    min_lines: int | None = Field(default=1, ge=0)  # that are not blank
     min_line_punct_ratio: float | None = Field(default=0.12, ge=0.0, le=1.0)
     max_short_line_ratio: float | None = Field(default=0.67, ge=0.0, le=1.0)
     max_duplicate_line_char_ratio: float | None = Field(default=0.01, ge=0.0, le=1.0)
     max_line_feed_ratio: float | None = Field(default=0.3, ge=0.0)  # line feeds for each word; may exceed 1
     short_line_chars: int = Field(default=30, ge=0)
     words: WordDefinition = "whitespace"
+    semantics: Literal["datatrove", "fineweb-2024-04"] = "datatrove"
 
     def score(self, documents: Documents) -> Columns:
-        """float64 (num_documents,) each; the first three in [0, 1], the last 0 or more."""
+        """float64 (num_documents,) each; the ratios but the last in [0, 1], the last 0 or more."""
         text, words, lines = documents.text, documents.words(self.words), documents.lines
         filled = lines.has_content
-        num_lines = sum_by_document(filled, lines.offsets)
-        ended = sum_by_document(ends_with_sentence_end(text, lines) & filled, lines.offsets)
-        short = sum_by_document((lines.num_chars <= self.short_line_chars) & filled, lines.offsets)
+        published = self.semantics == _PUBLISHED
+        judged = np.ones_like(filled) if published else filled
+        ends = ends_with_mark(text, lines, _PUBLISHED_MARKS) if published else ends_with_sentence_end(text, lines)
+        num_lines = sum_by_document(judged, lines.offsets)
+        ended = sum_by_document(ends & judged, lines.offsets)
+        short = sum_by_document((lines.num_chars <= self.short_line_chars) & judged, lines.offsets)
         _, repeated_chars = repeated_segments(exact_lines(lines))
         num_chars = sum_by_document(lines.num_chars, lines.offsets)
         return {
+            "num_lines": sum_by_document(filled, lines.offsets).astype(np.float64),
             "line_punct_ratio": ratio(ended, num_lines),
             "short_line_ratio": ratio(short, num_lines),
             "duplicate_line_char_ratio": ratio(repeated_chars, num_chars),

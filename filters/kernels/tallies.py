@@ -64,6 +64,16 @@ def ends_with_sentence_end(text: TextBuffers, lines: Lines) -> npt.NDArray[np.bo
     return found
 
 
+def ends_with_mark(text: TextBuffers, lines: Lines, marks: str) -> npt.NDArray[np.bool_]:
+    """Lines whose last byte, white space included, is one of the ASCII marks: bool (num_lines,)."""
+    is_mark = np.zeros(256, np.bool_)
+    is_mark[np.frombuffer(marks.encode("ascii"), np.uint8)] = True
+    filled = lines.ends > lines.starts
+    found = np.zeros(len(lines.starts), np.bool_)
+    found[filled] = is_mark[text.data[lines.ends[filled] - 1]]
+    return found
+
+
 def count_stop_words(words: Words, stop_words: Sequence[str], any_case: bool = True) -> npt.NDArray[np.int64]:
     """How many different stop words each document has: int64 (num_documents,). At most 64 stop words.
 

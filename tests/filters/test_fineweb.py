@@ -2,9 +2,11 @@ import pytest
 from pydantic import ValidationError
 
 from filters.fineweb import FineWeb
-from tests.edge_cases import check_filter, measure, reasons
+from tests.edge_cases import EDGE_TEXTS, check_filter, measure, reasons
+from tests.reference import datatrove as slow
 
 RULE = FineWeb()
+PUBLISHED = FineWeb(semantics="fineweb-2024-04")
 PROSE = "This is a long enough line of prose, and it ends like a sentence does"
 
 
@@ -14,11 +16,17 @@ def _prose(num_lines: int, num_ended: int) -> str:
 
 def test_the_edge_cases_hold() -> None:
     check_filter(RULE)
+    check_filter(PUBLISHED)
 
 
 def test_prose_is_kept_and_a_list_of_links_is_not() -> None:
     links = "\n".join(f"Read the article number {number} on this site" for number in range(20))
-    assert reasons(RULE, [_prose(10, 10), links, ""]) == [None, "fineweb.few_line_ends", "fineweb.few_line_ends"]
+    assert reasons(RULE, [_prose(10, 10), links, "", " \n\t\n"]) == [
+        None,
+        "fineweb.few_line_ends",
+        "fineweb.empty",
+        "fineweb.empty",
+    ]
 
 
 def test_twelve_ended_lines_of_a_hundred_pass_and_eleven_do_not() -> None:
@@ -68,6 +76,45 @@ def test_zero_threshold_is_not_off() -> None:
     assert reasons(RULE, [text]) == ["fineweb.duplicate_lines"]
     assert reasons(FineWeb(max_duplicate_line_char_ratio=None), [text]) == [None]
     assert reasons(FineWeb(max_duplicate_line_char_ratio=0.0), [text]) == ["fineweb.duplicate_lines"]
+
+
+def test_the_published_rules_have_five_marks_and_count_blank_lines() -> None:
+    text = "Yes.\nNo. \n\"Yes.\"\nはい。\n\n \nIt's'\nWhat?!\n"
+    assert measure(PUBLISHED, "line_punct_ratio", [text, ""]) == [4 / 9, 0.0]
+    assert measure(PUBLISHED, "short_line_ratio", [f"{PROSE}.\n\nshort\n{PROSE}"]) == [0.5]
+
+
+def test_the_published_rules_drop_a_document_at_a_limit_too() -> None:
+    twelve = _prose(100, 12)
+    assert [reasons(rule, [twelve]) for rule in (RULE, PUBLISHED)] == [[None], ["fineweb.few_line_ends"]]
+    short = f"{PROSE}.\n" + "".join(f"{'x' * number}.\n" for number in range(3)) + PROSE + " and more."
+    assert measure(RULE, "short_line_ratio", [short]) == measure(PUBLISHED, "short_line_ratio", [short]) == [0.6]
+    limits = {"max_short_line_ratio": 0.6, "max_line_feed_ratio": 1.0}
+    rules = FineWeb(**limits), FineWeb(**limits, semantics="fineweb-2024-04")
+    assert [reasons(rule, [short]) for rule in rules] == [[None], ["fineweb.short_lines"]]
+    copies = f"{PROSE}.\n{'x' * 31}.\n" * 2
+    share = measure(RULE, "duplicate_line_char_ratio", [copies])[0]
+    rules = tuple(
+        FineWeb(max_duplicate_line_char_ratio=share, semantics=semantics)
+        for semantics in ("datatrove", "fineweb-2024-04")
+    )
+    assert share == 0.5
+    assert [reasons(rule, [copies]) for rule in rules] == [[None], ["fineweb.duplicate_lines"]]
+
+
+def test_line_feeds_at_their_limit_pass_under_both_semantics() -> None:
+    text = f"{PROSE}.\n{PROSE}, too."
+    share = measure(RULE, "line_feed_ratio", [text])[0]
+    assert share == 1 / 31
+    rules = (FineWeb(max_line_feed_ratio=share, semantics=name) for name in ("datatrove", "fineweb-2024-04"))
+    assert [reasons(rule, [text]) for rule in rules] == [[None], [None]]
+
+
+def test_measures_agree_with_the_slow_twin() -> None:
+    texts = [text for text in EDGE_TEXTS if len(text) < 10_000]
+    for text in texts:
+        expected = slow.fineweb(text, text.split())
+        assert {name: measure(RULE, name, [text])[0] for name in RULE.measures} == expected
 
 
 @pytest.mark.parametrize("wrong", [{"min_line_punct_ratio": 12.0}, {"max_short_line_ratio": 67.0}])
