@@ -2,6 +2,7 @@
 
 from filters.base import Filter
 from filters.c4 import C4
+from filters.decontaminate import Decontaminate
 from filters.fineweb import FineWeb
 from filters.gopher_quality import GopherQuality
 from filters.gopher_repetition import GopherRepetition
@@ -20,6 +21,7 @@ FILTERS: dict[str, type[Filter]] = {
     "perplexity": Perplexity,
     "toxicity": Toxicity,
     "pii": Pii,
+    "decontaminate": Decontaminate,
 }
 
 __all__ = ["FILTERS", "Filter", "Language"]

@@ -16,7 +16,7 @@ from filters.kernels.folded_words import FoldedWords
 from filters.kernels.jit import kernel
 
 _FACTOR = np.uint64(0x9FB21C651E98DF25)  # odd: multiplication is a bijection
-_FILTER_BITS_PER_NGRAM = 16  # one document position in 16 that holds no n-gram is looked up at most
+_FILTER_BITS_PER_NGRAM = 16  # with three set for each, 1 in 100 positions that hold no n-gram is looked up
 
 
 class OverlapIndex(NamedTuple):
@@ -26,7 +26,7 @@ class OverlapIndex(NamedTuple):
     (num_items,). ngram_starts: int64 (num_ngrams + 1,): n-gram g begins at the words occurrences[ngram_starts[g] :
     ngram_starts[g + 1]] (int64, ascending) and has ngram_words[g] (int64) words. sizes: int64, the different numbers of
     words, descending. keys: uint64 (num_ngrams,); slots: int32 (a power of two,), open-addressed, -1 where empty.
-    bits: uint64 (a power of two,), one bit for the first words (as many as the shortest n-gram has) of each n-gram.
+    bits: uint64 (a power of two,), a Bloom filter of the first words of each n-gram, as many as the shortest has.
     """
 
     words: npt.NDArray[np.uint64]
@@ -158,17 +158,20 @@ def _fill_tables(index: Any) -> None:
             slot = (slot + 1) & (len(index.slots) - 1)
         index.slots[slot] = ngram
         key = mix(_hash_words(index.words, index.occurrences[index.ngram_starts[ngram]], shortest))
-        index.bits[_bit_word(key, index.bits)] |= _bit(key)
+        index.bits[_bit_word(key, index.bits)] |= _three_bits(key)
 
 
 @kernel
 def _bit_word(key: Any, bits: Any) -> Any:
-    return np.int64((key >> np.uint64(6)) & np.uint64(len(bits) - 1))
+    return np.int64((key >> np.uint64(18)) & np.uint64(len(bits) - 1))
 
 
 @kernel
-def _bit(key: Any) -> Any:
-    return np.uint64(1) << (key & np.uint64(63))
+def _three_bits(key: Any) -> Any:
+    """Three bits of one word, named by the lowest 18 bits of the key."""
+    one = np.uint64(1)
+    bits = one << (key & np.uint64(63)) | one << ((key >> np.uint64(6)) & np.uint64(63))
+    return bits | one << ((key >> np.uint64(12)) & np.uint64(63))
 
 
 @kernel
@@ -212,7 +215,7 @@ def _find_overlap(words: Any, offsets: Any, index: Any, room: Any, out: Any) -> 
 @kernel
 def _find_ngrams(words: Any, first: Any, limit: Any, index: Any, hits: Any) -> Any:
     """Fill `hits` with the position and number of every n-gram in words[first:limit]; returns how many."""
-    shortest = index.sizes[-1]
+    bits, shortest = index.bits, index.sizes[-1]
     last_factor = np.uint64(1)
     for _ in range(shortest):
         last_factor *= _FACTOR
@@ -226,7 +229,7 @@ def _find_ngrams(words: Any, first: Any, limit: Any, index: Any, hits: Any) -> A
         if start > first:
             state -= words[start - 1] * last_factor
         key = mix(state)
-        if not index.bits[_bit_word(key, index.bits)] & _bit(key):
+        if bits[_bit_word(key, bits)] & _three_bits(key) != _three_bits(key):
             continue
         for size in index.sizes:
             ngram = _lookup(words, start, size, index) if start + size <= limit else np.int64(-1)
