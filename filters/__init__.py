@@ -9,6 +9,7 @@ from filters.gopher_repetition import GopherRepetition
 from filters.language import Language
 from filters.perplexity import Perplexity
 from filters.pii import Pii
+from filters.refinedweb_urls import RefinedWebUrls
 from filters.toxicity import Toxicity
 from filters.url import Url
 
@@ -16,6 +17,7 @@ FILTERS: dict[str, type[Filter]] = {
     "url": Url,
     "gopher_quality": GopherQuality,
     "gopher_repetition": GopherRepetition,
+    "refinedweb_urls": RefinedWebUrls,
     "c4": C4,
     "fineweb": FineWeb,
     "perplexity": Perplexity,
