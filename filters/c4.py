@@ -19,17 +19,23 @@ Removed: "Home | About | Contact"; "Please enable JavaScript to see this page.";
 Dropped: a page of code snippets whose lines end with a full stop or a quotation mark (curly_brace).
 
 Definitions, after the reference code, in its order:
-- Lines are cut at line feeds and stripped of white space; blank lines vanish and are not counted as removed. The text
-  that stays is joined by single line feeds, also in documents where nothing was removed.
+- Lines are cut where str.splitlines cuts and stripped of white space; blank lines vanish and are not counted as
+  removed. The text that stays is joined by single line feeds, also in documents where nothing was removed, and
+  stripped again as a whole.
 - End marks are . ? ! and the straight quotation mark; a line that ends with "..." is not ended. White space that a
   removed citation leaves at the line's end counts, as in the reference: of "It is so. [1]" and "It is so [1]." only the
   second is ended.
-- Words are counted after citations are removed, word length before. Letter case and digits are ASCII's.
-- Sentences: each kept line has one, and one more after each . ! ? (with closing ' " or parentheses) that is followed by
-  spaces and no small ASCII letter; the dot of a single capital letter or of a short list of titles ("Mr.") does not
-  count. The reference uses NLTK's trained splitter; counts differ where it knows more abbreviations.
+- Words are counted after citations are removed, word length before. Letter case and digits are Unicode's.
+- The first line with "lorem ipsum" or "{" decides which of the two a page falls for; the other kind is not counted.
+- Sentences (`sentences = "native"`): each kept line has one, and one more after each . ! ? (with closing ' " or
+  parentheses) that is followed by spaces and no small ASCII letter; the dot of a single capital letter or of a short
+  list of titles ("Mr.") does not count. The reference uses NLTK's trained splitter; counts differ where it knows more
+  abbreviations.
 - Bad words are the business of the rule `toxicity`. Language and duplicate lines are other stages' business.
-- datatrove 0.10.1 swaps two numbers (5 sentences, 3 words a line), takes ' as an end mark and has no length limit.
+- `semantics = "datatrove"`, after datatrove 0.10.1: ' is an end mark too; words are counted before citations are
+  removed, so that "So [1] [2]." has three and stays as "So  ."; a line of nothing but citations stays as an empty one.
+  `sentences = "spacy"` counts as it does, by the sentencizer of spaCy's blank English pipeline. Its numbers are 5
+  sentences and 3 words a line, the reference's 3 and 5 in exchange; it has no length limit.
 
 Parameters: bounds are inclusive; None turns a rule off. `require_terminal_mark`, `min_words_per_line` and
 `max_word_chars` change the text; the others only drop pages.
@@ -37,15 +43,24 @@ Parameters: bounds are inclusive; None turns a rule off. `require_terminal_mark`
 Sources: Raffel et al. 2020 (T5, arXiv:1910.10683), section 2.2; the reference code in TensorFlow Datasets, c4_utils.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
 from filters.base import Bound, Columns, Documents, Edit
-from filters.kernels.c4_lines import COUNTS, LineRules, clean_lines
+from filters.kernels.buffers import text_buffers
+from filters.kernels.c4_lines import COUNTS, LineRules, clean_lines, strip_texts
+from filters.kernels.lines import find_lines, lines_apart
+from filters.kernels.spacy_sentences import count_spacy_sentences
+from filters.kernels.split_lines import find_split_lines
 from filters.kernels.tallies import sum_by_document
+from filters.words import find_words
+
+# The marks that end a line, and whether citations count as words.
+_RULES = {"reference": ('.?!"', False), "datatrove": (".?!\"'", True)}
 
 
 class C4(Edit):
@@ -69,6 +84,8 @@ class C4(Edit):
     max_curly_brace_lines: int | None = Field(default=0, ge=0)
     min_lines_kept: int | None = Field(default=1, ge=0)
     min_sentences: int | None = Field(default=3, ge=0)
+    semantics: Literal["reference", "datatrove"] = "reference"
+    sentences: Literal["native", "spacy"] = "native"
 
     def edit(self, documents: Documents) -> tuple[pa.Array, Columns]:
         """New texts (large_string) and float64 (num_documents,) counts.
@@ -77,13 +94,27 @@ class C4(Edit):
         num_lines_kept: in the new text; num_lorem_ipsum_lines, num_curly_brace_lines: lines that would drop the page;
         num_chars: code points before the edit.
         """
-        lines = documents.lines
-        rules = LineRules(self.require_terminal_mark, self.min_words_per_line, self.max_word_chars)
-        text, counts = clean_lines(documents.text, lines, rules)
-        num_chars = sum_by_document(lines.num_chars, lines.offsets) + lines.num_line_ends
+        end_marks, citations_are_words = _RULES[self.semantics]
+        if not self.require_terminal_mark:
+            end_marks = ""
+        rules = LineRules(end_marks, self.min_words_per_line, self.max_word_chars, citations_are_words)
+        text, counts = clean_lines(documents.text, find_split_lines(documents.text), rules)
         columns = dict(zip(COUNTS, counts.astype(np.float64), strict=True))
-        return text, {"num_chars": num_chars.astype(np.float64), **columns}
+        if self.sentences != "native":
+            columns["num_sentences"] = np.where(columns["num_lines_kept"] > 0, _spacy_sentences(text), 0.0)
+        lines = documents.lines
+        num_chars = sum_by_document(lines.num_chars, lines.offsets) + lines.num_line_ends
+        return strip_texts(text), {"num_chars": num_chars.astype(np.float64), **columns}
 
     def score(self, documents: Documents) -> Columns:
         """The columns of `edit`, for those who do not want the text."""
         return self.edit(documents)[1]
+
+
+def _spacy_sentences(text: pa.Array) -> npt.NDArray[np.float64]:
+    """Sentences of the lines of each text, each line on its own: float64 (num_documents,)."""
+    buffers = text_buffers(text)
+    lines = find_lines(buffers)
+    apart = lines_apart(buffers, lines)
+    counts = count_spacy_sentences(apart, find_words(apart, "spacy_en"))
+    return sum_by_document(counts, lines.offsets).astype(np.float64)

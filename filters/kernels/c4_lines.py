@@ -1,6 +1,7 @@
 """C4's line rules as one pass: a new text of the lines that stay, and counts of what was seen."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,10 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from filters.kernels.bits import HIGH_BITS, LOW_BITS, load_up_to_8, low_bytes, next_byte, trailing_zeros
-from filters.kernels.buffers import TextBuffers, text_array
+from filters.kernels.buffers import TextBuffers, text_array, text_buffers
 from filters.kernels.jit import kernel
-from filters.kernels.lines import Lines
-from filters.kernels.unicode import SPACE, code_point, code_point_classes, width
+from filters.kernels.lines import Lines, skip_space_back
+from filters.kernels.unicode import NUM_CODE_POINTS, SPACE, code_point, code_point_classes, width
 from filters.kernels.words import skip_space
 
 COUNTS = (
@@ -41,43 +42,76 @@ _CITATION_WORDS = tuple(np.frombuffer(word, np.uint8) for word in (b"[edit]", b"
 # Words of at most 4 letters whose dot ends no sentence; any single capital letter is one too.
 _TITLES = ("mr", "mrs", "ms", "dr", "prof", "st", "vs", "jr", "sr", "gen", "rev", "fig", "no", "e.g", "i.e")
 _NO_LIMIT = 1 << 62
-_LOWER_CASE_BIT = LOW_BITS * np.uint64(0x20)  # in all marks and the brace already
+_LOWER_CASE_BIT = LOW_BITS * np.uint64(0x20)  # in all marks, the brace and the lead byte already
 _MEANINGFUL = tuple(
-    LOW_BITS * np.uint64(ord(byte)) for byte in sorted({phrase[anchor] for phrase, anchor in _PHRASES} | set(".!?{"))
+    LOW_BITS * np.uint64(byte)
+    for byte in sorted({ord(phrase[anchor]) for phrase, anchor in _PHRASES} | {0xE2, *map(ord, ".!?{")})
 )
 _BRACKET = np.uint64(ord("["))
+_KELVIN = (0xE2, 0x84, 0xAA)  # U+212A
 
 
 @dataclass(frozen=True)
 class LineRules:
-    """What a line needs to stay; None is off."""
+    """What a line needs to stay; None is off.
 
-    require_terminal_mark: bool
+    end_marks: ASCII marks, one of which must end a line; empty if a line needs none.
+    citations_are_words: whether words are counted before citations are taken out; a line that was nothing else stays.
+    """
+
+    end_marks: str
     min_words_per_line: int | None
     max_word_chars: int | None
+    citations_are_words: bool = False
 
 
 def clean_lines(text: TextBuffers, lines: Lines, rules: LineRules) -> tuple[pa.Array, npt.NDArray[np.int64]]:
     """The new texts, lines joined by a line feed, and int64 (len(COUNTS), num_documents).
 
-    Lines that say "lorem ipsum" or have a "{" stay in the text and are counted: such documents are for dropping.
+    Lines that say "lorem ipsum" or have a "{" stay in the text and are counted: such documents are for dropping. Of
+    one that has lines of both kinds only the kind that comes first is counted. White space that a citation leaves at
+    the ends of a text stays; see `strip_texts`.
     """
     out = np.empty(int(text.offsets[-1] - text.offsets[0]), np.uint8)
     offsets = np.zeros(text.num_documents + 1, np.int64)
     counts = np.zeros((len(COUNTS), text.num_documents), np.int64)
+    is_end_mark = np.zeros(256, np.bool_)
+    is_end_mark[np.frombuffer(rules.end_marks.encode("ascii"), np.uint8)] = True
     limits = (
-        rules.require_terminal_mark,
+        bool(rules.end_marks),
+        is_end_mark,
         rules.min_words_per_line or 0,
         _NO_LIMIT if rules.max_word_chars is None else rules.max_word_chars,
+        rules.citations_are_words,
     )
-    tables = (code_point_classes(), *_phrase_tables(), _title_table())
+    tables = (code_point_classes(), *_phrase_tables(), _title_table(), _decimal_digits())
     spans = (lines.content_starts, lines.content_ends, lines.content_chars, lines.offsets)
     _clean_lines(text.data, spans, tables, limits, (out, offsets, counts))
     return text_array(out[: offsets[-1]], offsets), counts
 
 
+def strip_texts(text: pa.Array) -> pa.Array:
+    """The texts (large_string) without white space at their ends, as str.strip gives them."""
+    buffers = text_buffers(text)
+    out = np.empty(int(buffers.offsets[-1] - buffers.offsets[0]), np.uint8)
+    offsets = np.zeros(buffers.num_documents + 1, np.int64)
+    _strip(buffers.data, buffers.offsets, code_point_classes(), (out, offsets))
+    return text_array(out[: offsets[-1]], offsets)
+
+
+@cache
+def _decimal_digits() -> npt.NDArray[np.bool_]:
+    """Code points that a regular expression takes for digits (str.isdecimal): bool (0x110000,), read-only."""
+    table = np.array([chr(number).isdecimal() for number in range(NUM_CODE_POINTS)])
+    table.setflags(write=False)
+    return table
+
+
 def _phrase_tables() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """What a byte may mean (bits: phrases it anchors, brace, mark); the phrases' bytes; their lengths and anchors."""
+    """What a byte may mean (bits: phrases it anchors, brace, mark); the phrases' bytes; their lengths and anchors.
+
+    The Kelvin sign is a "k" in lower case, the only one beyond ASCII; its first byte stands for it.
+    """
     meanings = np.zeros(256, np.uint16)
     letters = np.zeros((len(_PHRASES), 16), np.uint8)
     places = np.zeros((len(_PHRASES), 2), np.int64)
@@ -85,6 +119,8 @@ def _phrase_tables() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8], npt
         letters[row, : len(phrase)] = np.frombuffer(phrase.encode(), np.uint8)
         places[row] = len(phrase), anchor
         meanings[[ord(phrase[anchor]), ord(phrase[anchor].upper())]] |= np.uint16(1 << row)
+        if phrase[anchor] == "k":
+            meanings[_KELVIN[0]] |= np.uint16(1 << row)
     meanings[ord("{")] = _HAS_CURLY_BRACE
     meanings[[ord(mark) for mark in ".!?"]] = _MARK
     return meanings, letters, places
@@ -105,7 +141,7 @@ def _clean_lines(data: Any, spans: Any, tables: Any, limits: Any, outputs: Any) 
         for line in range(line_offsets[document], line_offsets[document + 1]):
             if num_chars[line] == 0:
                 continue
-            if num_chars[line] > limits[2] and _has_long_word(data, starts[line], ends[line], limits[2], tables[0]):
+            if num_chars[line] > limits[3] and _has_long_word(data, starts[line], ends[line], limits[3], tables[0]):
                 counts[_REMOVED] += 1
                 continue
             start = position
@@ -125,22 +161,25 @@ def _clean_lines(data: Any, spans: Any, tables: Any, limits: Any, outputs: Any) 
 def _add_line(data: Any, span: Any, target: Any, tables: Any, limits: Any, counts: Any) -> Any:
     """Write one line to `out` from `start`, without citations; its end, or -1 if it may not stay."""
     out, start = target
-    require_mark, min_words, _ = limits
+    require_mark, is_end_mark, min_words, _, citations_are_words = limits
     last = data[span[1] - 1]
-    if require_mark and last != ord("]") and not _is_end_mark(last):
+    if require_mark and last != ord("]") and not is_end_mark[last]:
         return -1
-    end, num_citations = _copy_without_citations(data, span, out, start)
-    if require_mark and not _is_ended(out, start, end):
+    end, num_citations = _copy_without_citations(data, span, out, start, tables[5])
+    if require_mark and not _is_ended(out, start, end, is_end_mark):
         return -1
-    if end == start or not _has_words(out, start, end, min_words, tables[0]):
+    if citations_are_words:
+        if not _has_words(data, span[0], span[1], min_words, tables[0]):
+            return -1
+    elif end == start or not _has_words(out, start, end, min_words, tables[0]):
         return -1
     found, num_sentences = _read_line(out, start, end, tables)
     # The order is the reference code's: a page falls for "lorem ipsum" in any line that is otherwise whole, but not
     # for a "{" in a line that names javascript.
-    counts[_LOREM_IPSUM] += (found & _HAS_LOREM_IPSUM) != 0
+    counts[_LOREM_IPSUM] += (found & _HAS_LOREM_IPSUM) != 0 and counts[_CURLY_BRACE] == 0
     if found & _HAS_JAVASCRIPT:
         return -1
-    counts[_CURLY_BRACE] += (found & _HAS_CURLY_BRACE) != 0
+    counts[_CURLY_BRACE] += (found & _HAS_CURLY_BRACE) != 0 and counts[_LOREM_IPSUM] == 0
     if found & _HAS_POLICY:
         return -1
     counts[_CITATIONS] += num_citations
@@ -149,27 +188,22 @@ def _add_line(data: Any, span: Any, target: Any, tables: Any, limits: Any, count
 
 
 @kernel
-def _is_end_mark(byte: int) -> Any:
-    return byte == ord(".") or byte == ord("?") or byte == ord("!") or byte == ord('"')
-
-
-@kernel
-def _is_ended(out: Any, start: int, end: int) -> Any:
-    """Ends with . ? ! or a straight quotation mark, and not with three dots."""
-    if end == start or not _is_end_mark(out[end - 1]):
+def _is_ended(out: Any, start: int, end: int, is_end_mark: Any) -> Any:
+    """Ends with one of the marks, and not with three dots."""
+    if end == start or not is_end_mark[out[end - 1]]:
         return False
     return not (end - start >= 3 and out[end - 1] == ord(".") and out[end - 2] == ord(".") and out[end - 3] == ord("."))
 
 
 @kernel
-def _copy_without_citations(data: Any, span: Any, out: Any, start: int) -> Any:
+def _copy_without_citations(data: Any, span: Any, out: Any, start: int, digits: Any) -> Any:
     """Copy the line without "[12]", "[]", "[edit]" and "[citation needed]"; where it ends, how many were left out."""
     position, line_end = span
     end = start
     num_citations = 0
     while position < line_end:
         bracket = next_byte(data, position, line_end, _BRACKET)
-        size = _citation_size(data, bracket, line_end) if bracket < line_end else 0
+        size = _citation_size(data, bracket, line_end, digits) if bracket < line_end else 0
         # A bracket that starts no citation is copied with what is before it.
         stop = bracket if size > 0 or bracket == line_end else bracket + 1
         for offset in range(stop - position):
@@ -181,11 +215,11 @@ def _copy_without_citations(data: Any, span: Any, out: Any, start: int) -> Any:
 
 
 @kernel
-def _citation_size(data: Any, position: int, limit: int) -> Any:
+def _citation_size(data: Any, position: int, limit: int, digits: Any) -> Any:
     """Bytes of the citation mark that starts at position; 0 if none does."""
     end = position + 1
-    while end < limit and ord("0") <= data[end] <= ord("9"):
-        end += 1
+    while end < limit and digits[code_point(data, end, limit)]:
+        end += width(data[end])
     if end < limit and data[end] == ord("]"):
         return end + 1 - position
     for word in _CITATION_WORDS:
@@ -235,7 +269,7 @@ def _has_long_word(data: Any, start: int, end: int, max_chars: int, classes: Any
 @kernel
 def _read_line(out: Any, start: int, end: int, tables: Any) -> Any:
     """Bits of the phrases and braces in the line, and its number of sentences."""
-    _, meanings, letters, places, titles = tables
+    _, meanings, letters, places, titles, _ = tables
     found: Any = 0
     num_sentences = 1
     for position in range(start, end, 8):
@@ -283,12 +317,28 @@ def _is_phrase(out: Any, first: int, span: Any, letters: Any, row: int) -> Any:
     start, end = span
     if first < start:
         return False
+    position = first
     for index in range(letters.shape[1]):
-        if letters[row, index] == 0:
+        letter = letters[row, index]
+        if letter == 0:
             return True
-        if first + index >= end or _lower(out[first + index]) != letters[row, index]:
+        if position >= end:
+            return False
+        if _lower(out[position]) == letter:
+            position += 1
+        elif letter == ord("k") and _is_kelvin(out, position, end):
+            position += 3
+        else:
             return False
     return True
+
+
+@kernel
+def _is_kelvin(out: Any, position: int, end: int) -> Any:
+    first, second, third = _KELVIN
+    if position + 3 > end or out[position] != first:
+        return False
+    return out[position + 1] == second and out[position + 2] == third
 
 
 @kernel
@@ -323,3 +373,15 @@ def _is_abbreviated(out: Any, start: int, dot: int, titles: Any) -> Any:
     if dot - first == 1 and ord("A") <= out[first] <= ord("Z"):
         return True
     return np.any(titles == packed)
+
+
+@kernel
+def _strip(data: Any, offsets: Any, classes: Any, target: Any) -> None:
+    out, out_offsets = target
+    position = 0
+    for document in range(len(offsets) - 1):
+        start = skip_space(data, offsets[document], offsets[document + 1], classes)
+        end = skip_space_back(data, start, offsets[document + 1], classes)
+        out[position : position + end - start] = data[start:end]
+        position += end - start
+        out_offsets[document + 1] = position

@@ -6,6 +6,7 @@ from filters.c4 import C4
 from tests.edge_cases import batch, check_filter, columns_of, measure, reasons
 
 RULE = C4()
+DATATROVE = C4(semantics="datatrove", min_words_per_line=3)
 SENTENCES = "The river rises in the hills. It is quite a long one. Boats use it in summer."
 
 
@@ -17,6 +18,7 @@ def _edited(rule: C4, text: str) -> str:
 
 def test_the_edge_cases_hold() -> None:
     check_filter(RULE)
+    check_filter(DATATROVE)
     check_filter(C4(require_terminal_mark=False, min_words_per_line=None, max_word_chars=None))
 
 
@@ -50,6 +52,30 @@ def test_citations_are_removed_from_lines_that_stay() -> None:
     text = "It rises[12] in the[edit] hills[] there[citation needed] and[a] falls.\nnot [1] kept"
     assert _edited(RULE, text) == "It rises in the hills there and[a] falls."
     assert measure(RULE, "num_citations_removed", [text]) == [4.0]
+
+
+def test_white_space_that_a_citation_leaves_at_the_ends_of_a_text_is_stripped() -> None:
+    assert _edited(RULE, "[1] This is how it is.\n[2] This is how it is.") == "This is how it is.\n This is how it is."
+
+
+def test_lines_end_where_python_says_so() -> None:
+    assert (
+        _edited(RULE, "This is how it is.\rMenu\u2028This is how it was.") == "This is how it is.\nThis is how it was."
+    )
+
+
+def test_the_first_line_that_drops_a_page_gives_the_reason() -> None:
+    brace, lorem = "Here we call f() { return 1. }.", "Here is some Lorem Ipsum dolor."
+    texts = [f"{SENTENCES}\n{brace}\n{lorem}", f"{SENTENCES}\n{lorem}\n{brace}"]
+    assert reasons(RULE, texts) == ["c4.curly_brace", "c4.lorem_ipsum"]
+
+
+def test_by_datatrove_an_apostrophe_ends_a_line_and_citations_are_words() -> None:
+    text = "This is what 'it is called'\nSo [1] [2].\n[citation needed][1] [2]\nNot ended"
+    assert _edited(DATATROVE, text) == "This is what 'it is called'\nSo  ."
+    assert _edited(C4(min_words_per_line=3), text) == ""
+    unended = C4(semantics="datatrove", min_words_per_line=3, require_terminal_mark=False)
+    assert _edited(unended, f"{text}\na b c") == "This is what 'it is called'\nSo  .\n \na b c"
 
 
 def test_a_space_left_by_a_citation_hides_the_end_mark() -> None:
@@ -112,7 +138,20 @@ def test_score_gives_the_columns_of_the_edit() -> None:
 
 
 def test_settings_that_change_the_text_are_part_of_what_is_measured() -> None:
-    assert RULE.measuring() == {"require_terminal_mark": True, "min_words_per_line": 5, "max_word_chars": 1000}
+    assert RULE.measuring() == {
+        "require_terminal_mark": True,
+        "min_words_per_line": 5,
+        "max_word_chars": 1000,
+        "semantics": "reference",
+        "sentences": "native",
+    }
+
+
+def test_sentences_can_be_counted_by_spacy_line_by_line() -> None:
+    rule = C4(semantics="datatrove", sentences="spacy", require_terminal_mark=False, min_words_per_line=1)
+    texts = ["Mr. J. Smith met Dr. Jones. Then they left!", "No mark\nNo. Mark.  [1]", "[1][2]", "", "lorem\u2028{"]
+    assert measure(rule, "num_sentences", texts) == [2.0, 4.0, 1.0, 0.0, 2.0]
+    check_filter(rule)
 
 
 @pytest.mark.parametrize("wrong", [{"min_sentences": -1}, {"max_word_chars": 0}, {"min_words_per_line": 2.5}])

@@ -2,7 +2,7 @@
 
 import re
 
-CITATION = re.compile(r"\[[0-9]*\]|\[edit\]|\[citation needed\]")
+CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 POLICIES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 TITLES = ("mr", "mrs", "ms", "dr", "prof", "st", "vs", "jr", "sr", "gen", "rev", "fig", "no", "e.g", "i.e")
 
@@ -23,26 +23,35 @@ def num_sentences(line: str) -> int:
 
 
 def clean(
-    text: str, require_mark: bool = True, min_words: int = 5, max_word_chars: int = 1000
+    text: str,
+    end_marks: str = '.?!"',
+    min_words: int = 5,
+    max_word_chars: int = 1000,
+    citations_are_words: bool = False,
 ) -> tuple[str, dict[str, int]]:
     """The new text, and counts by the names of the measures."""
     kept: list[str] = []
     counts = dict.fromkeys(("num_citations_removed", "num_lorem_ipsum_lines", "num_curly_brace_lines"), 0)
-    content = [line.strip() for line in text.split("\n") if line.strip()]
+    content = [line.strip() for line in text.splitlines() if line.strip()]
     for line in content:
+        num_words = len(line.split())
         if any(len(word) > max_word_chars for word in line.split()):
             continue
         citations = CITATION.findall(line)
         line = CITATION.sub("", line)
-        if require_mark and (not line.endswith((".", "?", "!", '"')) or line.endswith("...")):
+        if end_marks and (not line.endswith(tuple(end_marks)) or line.endswith("...")):
             continue
-        if not line or len(line.split()) < min_words:
+        if not citations_are_words and not line:
             continue
-        lower = ascii_lower(line)
-        counts["num_lorem_ipsum_lines"] += "lorem ipsum" in lower
+        if (num_words if citations_are_words else len(line.split())) < min_words:
+            continue
+        lower = line.lower()
+        if "lorem ipsum" in lower and not counts["num_curly_brace_lines"]:
+            counts["num_lorem_ipsum_lines"] += 1
         if "javascript" in lower:
             continue
-        counts["num_curly_brace_lines"] += "{" in line
+        if "{" in line and not counts["num_lorem_ipsum_lines"]:
+            counts["num_curly_brace_lines"] += 1
         if any(policy in lower for policy in POLICIES):
             continue
         counts["num_citations_removed"] += len(citations)

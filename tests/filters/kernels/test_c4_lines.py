@@ -3,8 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.kernels.buffers import text_buffers
-from filters.kernels.c4_lines import COUNTS, LineRules, clean_lines
-from filters.kernels.lines import find_lines
+from filters.kernels.c4_lines import COUNTS, LineRules, clean_lines, strip_texts
+from filters.kernels.split_lines import find_split_lines
 from tests.edge_cases import EDGE_TEXTS
 from tests.reference.c4 import clean
 
@@ -12,12 +12,15 @@ PIECES = (
     "a", "Dr.", "B.", "Hello", "is", "it.", "No!", 'said."', "...", "[12]", "[]", "[edit]", "[citation needed]", "[x]",
     "{", "JavaScript", "lorem ipsum", "Lorem", "Terms of Use", "use of cookies", "Uses Cookies", "privacy  policy",
     "privacy policy", "cookie policy", "use cookies", "語。", "é", "\u00a0", "\t", "\n", "\n", "?", "w" * 12,
+    "[१٢]", "\r", "\u2028", "use coo\u212aies", "COO\u212aIE POLICY", "\u212a", "\u2018", "n'", "javascript {",
 )  # fmt: skip
+
+MARKS = '.?!"'
 
 
 def _cleaned(texts: list[str], rules: LineRules) -> list[tuple[str, dict[str, int]]]:
     buffers = text_buffers(pa.array(texts, pa.large_string()))
-    cleaned, counts = clean_lines(buffers, find_lines(buffers), rules)
+    cleaned, counts = clean_lines(buffers, find_split_lines(buffers), rules)
     cleaned.validate(full=True)
     return [
         (text, dict(zip(COUNTS, counts[:, row].tolist(), strict=True))) for row, text in enumerate(cleaned.to_pylist())
@@ -26,25 +29,29 @@ def _cleaned(texts: list[str], rules: LineRules) -> list[tuple[str, dict[str, in
 
 def _expected(text: str, rules: LineRules) -> tuple[str, dict[str, int]]:
     cleaned, counts = clean(
-        text, rules.require_terminal_mark, rules.min_words_per_line or 0, rules.max_word_chars or 1 << 40
+        text,
+        rules.end_marks,
+        rules.min_words_per_line or 0,
+        rules.max_word_chars or 1 << 40,
+        rules.citations_are_words,
     )
     return cleaned, {name: int(counts[name]) for name in COUNTS}
 
 
 def test_sentences_are_counted_past_titles_and_initials() -> None:
     text = 'Mr. J. Smith met Dr. Jones in May. They spoke ("long enough!") Then they left, e.g. by train.'
-    assert _cleaned([text], LineRules(True, 5, 1000))[0][1]["num_sentences"] == 3
+    assert _cleaned([text], LineRules(MARKS, 5, 1000))[0][1]["num_sentences"] == 3
 
 
 def test_a_line_is_read_no_further_than_its_end() -> None:
     # The first line is written and taken back; the second ends where the first had its brace.
     removed, kept = "javascript is here{ and more words.", "a b c d e f g h i!"
     assert removed[len(kept)] == "{"
-    assert _cleaned([f"{removed}\n{kept}"], LineRules(True, 5, 1000))[0][1]["num_curly_brace_lines"] == 0
+    assert _cleaned([f"{removed}\n{kept}"], LineRules(MARKS, 5, 1000))[0][1]["num_curly_brace_lines"] == 0
 
 
 def test_edge_texts_agree_with_the_slow_twin() -> None:
-    rules = LineRules(True, 5, 1000)
+    rules = LineRules(MARKS, 5, 1000)
     assert _cleaned(list(EDGE_TEXTS), rules) == [_expected(text, rules) for text in EDGE_TEXTS]
 
 
@@ -52,8 +59,24 @@ def test_edge_texts_agree_with_the_slow_twin() -> None:
 @given(
     st.lists(st.lists(st.sampled_from(PIECES), max_size=40), max_size=4),
     st.sampled_from([" ", ""]),
-    st.builds(LineRules, st.booleans(), st.sampled_from([None, 1, 3]), st.sampled_from([None, 10])),
+    st.builds(
+        LineRules,
+        st.sampled_from(["", MARKS, MARKS + "'"]),
+        st.sampled_from([None, 1, 3]),
+        st.sampled_from([None, 10]),
+        st.booleans(),
+    ),
 )
 def test_lines_agree_with_the_slow_twin(documents: list[list[str]], space: str, rules: LineRules) -> None:
     texts = [space.join(pieces) for pieces in documents]
     assert _cleaned(texts, rules) == [_expected(text, rules) for text in texts]
+
+
+def test_texts_are_stripped_as_python_strips_them() -> None:
+    texts = ["", " ", "a", "\u3000 a b \x1f\n", "\nété\t", "x\u2029"]
+    column = pa.array(["before ", *texts, " after"], pa.large_string())
+    for cut in (column.slice(1, len(texts)), pa.array(texts, pa.large_string())):
+        stripped = strip_texts(cut)
+        stripped.validate(full=True)
+        assert stripped.to_pylist() == [text.strip() for text in texts]
+    assert strip_texts(column.slice(0, 0)).to_pylist() == []
