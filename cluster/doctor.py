@@ -3,7 +3,6 @@
 Nothing of ours is imported with this module, so that `shadowed` can be asked first.
 """
 
-import os
 import shutil
 import sys
 import tempfile
@@ -78,7 +77,32 @@ def _disk() -> Check:
 
 
 def _kernels() -> Check:
-    """Compiled kernels are kept beside the sources, or where NUMBA_CACHE_DIR says."""
-    folder = os.environ.get("NUMBA_CACHE_DIR") or str(Path(__file__).resolve().parent.parent / "filters" / "kernels")
-    remedy = "Kernels are compiled in every process: set NUMBA_CACHE_DIR to a folder that can be written."
-    return Check("kernel cache", os.access(folder, os.W_OK), folder, remedy)
+    from filters.kernels.cache import kept_kernels, kernel_folder, why_unusable
+
+    folder = kernel_folder()
+    if reason := why_unusable(folder):
+        remedy = "Every process compiles its kernels: set GRISTMILL_CACHE to the path of a folder that is yours alone."
+        return Check("kernel cache", False, f"{folder}: {reason}", remedy)
+    num_kernels, num_bytes = kept_kernels()
+    cold = "no kernels yet; the first build compiles them, or `gristmill doctor --warm`"
+    return Check(
+        "kernel cache", True, f"{folder}: {f'{num_kernels} kernels, {num_bytes / 1e6:.0f} MB' if num_kernels else cold}"
+    )
+
+
+def warm() -> float:
+    """Build a small sample corpus in a temporary folder, so that this machine keeps its kernels compiled.
+
+    Returns the seconds that compiling took, 0.0 where they were there already.
+    """
+    from corpus.plan import build
+    from corpus.recipe_file import read_recipe
+    from corpus.run_local import LocalRunner
+    from corpus.sample import write_sample
+
+    runner = LocalRunner()
+    with tempfile.TemporaryDirectory() as folder:
+        write_sample(folder, num_pages=200)
+        recipe = read_recipe(f"{folder}/recipe.toml", ["tokenize.tokenizer=train:1000"])
+        build(recipe, f"{folder}/corpus", runner, lambda *event: None)
+    return runner.compile_seconds

@@ -17,6 +17,7 @@ from typing import Any
 import pyarrow as pa
 
 from corpus.run_local import Item
+from filters.kernels.jit import compile_seconds
 from manifests import errors
 from manifests.errors import GristmillError, JobFailed
 
@@ -128,7 +129,8 @@ class _Mapped:
         if num_lost >= self.max_attempts:
             return {"num_lost": num_lost, "item": item}
         try:
-            return {"num_lost": num_lost, "item": item, "result": self.task(item)}
+            result = self.task(item)
+            return {"num_lost": num_lost, "item": item, "result": result, "compile_seconds": compile_seconds()}
         except GristmillError as error:
             return {"error": type(error).__name__, "message": str(error)}
         except OSError as error:
@@ -140,6 +142,9 @@ class RayRunner:
     """Runs tasks on the connected Ray cluster; use it inside `connect`."""
 
     name = "ray"
+
+    def __init__(self) -> None:
+        self.compile_seconds = 0.0
 
     def map(self, task: Callable[[Item], Item], items: list[Item]) -> Iterator[Item]:
         """Yield the tasks' results as they come, after telling on stderr if workers died over one.
@@ -154,7 +159,10 @@ class RayRunner:
         )
         try:
             for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-                yield from (_result(json.loads(text)) for text in batch["outcome"].to_pylist())
+                for text in batch["outcome"].to_pylist():
+                    outcome = json.loads(text)
+                    self.compile_seconds = max(self.compile_seconds, outcome.get("compile_seconds", 0.0))
+                    yield _result(outcome)
         except RayTaskError:
             raise  # a mistake of ours, with its traceback on the worker
         except RayError as error:

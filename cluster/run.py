@@ -13,6 +13,8 @@ from corpus.plan import Watch
 from corpus.plan import build as build_from
 from corpus.recipe_file import read_recipe
 from corpus.run_local import Item, LocalRunner, Runner
+from filters.kernels.cache import kept_kernels, kernel_folder, why_unusable
+from filters.kernels.jit import compile_seconds
 from manifests.manifest import Manifest, corpus_root, read_manifest
 
 LABELS = {
@@ -32,8 +34,19 @@ def build_corpus(
 ) -> Manifest:
     """Read the recipe, choose the runner, build with progress."""
     recipe = read_recipe(recipe_path, overrides)
+    if not kept_kernels()[0]:
+        print("no compiled kernels yet: compiling them takes up to a minute", file=sys.stderr, flush=True)
     with chosen_runner(runner_name, address, num_cpus) as runner, progress() as watch:
-        return build_from(recipe, out, runner, watch)
+        manifest = build_from(recipe, out, runner, watch)
+    tell_compiling(max(runner.compile_seconds, compile_seconds()))
+    return manifest
+
+
+def tell_compiling(seconds: float) -> None:
+    """A line on stderr where compiling kernels took more than a second."""
+    if seconds > 1.0:
+        kept = "" if why_unusable(kernel_folder()) else f", once: they are kept in {kernel_folder()}"
+        print(f"compiled kernels for this machine in {seconds:.0f} s{kept}", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

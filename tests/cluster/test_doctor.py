@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from importlib import metadata
@@ -56,8 +57,35 @@ def test_an_unusable_language_model_says_what_to_do(monkeypatch):
 
 def test_a_full_disk_and_an_unwritable_cache_are_found(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor, "MIN_FREE_BYTES", 1 << 62)
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "none"))
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GRISTMILL_CACHE", str(tmp_path / "file"))
     assert not found("temporary space").passed
     assert "TMPDIR" in found("temporary space").remedy
-    assert found("kernel cache").found == str(tmp_path / "none")
+    assert found("kernel cache").found == f"{tmp_path}/file/kernels: not a directory"
     assert not found("kernel cache").passed
+    assert "GRISTMILL_CACHE" in found("kernel cache").remedy
+
+
+def test_a_cache_without_kernels_says_who_compiles_them(monkeypatch):
+    monkeypatch.setattr("filters.kernels.cache.kept_kernels", lambda: (0, 0))
+    assert found("kernel cache").found.endswith(
+        "no kernels yet; the first build compiles them, or `gristmill doctor --warm`"
+    )
+    assert found("kernel cache").passed
+
+
+@pytest.mark.slow
+def test_warming_compiles_kernels_once_and_they_are_counted(tmp_path):
+    env = {**os.environ, "GRISTMILL_CACHE": str(tmp_path / "cache"), "NUMBA_OPT": "0"}
+    call = [sys.executable, "-m", "cluster.cli", "doctor"]
+
+    def doctor(*options):
+        ended = subprocess.run([*call, *options], env=env, capture_output=True, text=True, timeout=300)
+        assert ended.returncode == 0, ended.stderr
+        lines = ended.stdout.splitlines()
+        return lines[0], next(line for line in lines if "kernel cache" in line)
+
+    first, there = doctor("--warm")
+    assert re.fullmatch(r"kernels: [1-9][0-9]* s of compiling", first)
+    assert re.fullmatch(rf"ok +kernel cache: {tmp_path}/cache/kernels: [1-9][0-9]+ kernels, [0-9]+ MB", there)
+    assert doctor("--warm") == ("kernels: 0 s of compiling", there)

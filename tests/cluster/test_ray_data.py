@@ -128,6 +128,20 @@ def test_more_items_than_workers_all_come_back():
 
 
 @pytest.mark.usefixtures("one_cpu")
+def compiles(item):
+    import numba
+
+    numba.njit(lambda x: x + 1)(item["x"])
+    return item
+
+
+def test_the_time_that_workers_compile_is_known():
+    runner = RayRunner()
+    with connect(num_cpus=1):
+        assert list(runner.map(compiles, [{"x": 1}])) == [{"x": 1}]
+    assert runner.compile_seconds > 0.0
+
+
 def test_a_task_gets_one_thread_per_pool():
     def threads(item):
         import polars
