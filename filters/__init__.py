@@ -10,6 +10,7 @@ from filters.language import Language
 from filters.perplexity import Perplexity
 from filters.pii import Pii
 from filters.refinedweb_urls import RefinedWebUrls
+from filters.repeated_substrings import RepeatedSubstrings
 from filters.toxicity import Toxicity
 from filters.url import Url
 
@@ -23,6 +24,7 @@ FILTERS: dict[str, type[Filter]] = {
     "perplexity": Perplexity,
     "toxicity": Toxicity,
     "pii": Pii,
+    "repeated_substrings": RepeatedSubstrings,
     "decontaminate": Decontaminate,
 }
 

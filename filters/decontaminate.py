@@ -120,9 +120,9 @@ class Decontaminate(Edit):
     def edit(self, documents: Documents) -> tuple[pa.Array, Columns]:
         """Texts, masked or as they were; `item`: object array of str, the others float64 (num_documents,)."""
         items = self._items()
-        masks = self.action == "mask" and self.min_overlap is not None
+        least = self.min_overlap if self.action == "mask" else None
         words = find_folded_words(documents.text)
-        found = find_overlap(words, items.index, self.min_overlap if masks else _NEVER)
+        found = find_overlap(words, items.index, _NEVER if least is None else least)
         text, num_masked = _masked(documents.text, words, found.matched)
         columns: Columns = {
             "item": items.ids[found.item],
