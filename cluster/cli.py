@@ -149,11 +149,17 @@ def train(
 
 
 @app.command()
-def doctor() -> None:
-    """Check this machine: versions, models, shadowed packages."""
-    from cluster.doctor import examine
+def doctor(
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Compile the kernels now instead of in the first build.")
+    ] = False,
+) -> None:
+    """Check this machine: versions, models, shadowed packages, compiled kernels."""
+    from cluster import doctor as look
 
-    checks = examine()
+    if warm:
+        show.console().print(show.plain(f"kernels: {look.warm():.0f} s of compiling"))
+    checks = look.examine()
     show.checks(show.console(), checks)
     if not all(check.passed for check in checks):
         raise typer.Exit(1)
