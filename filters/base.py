@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Columns = dict[str, np.ndarray]
 
 # What counts as a word; see filters.words.
-WordDefinition = Literal["whitespace"]
+WordDefinition = Literal["whitespace", "spacy_en"]
 
 
 # Query keys of pre-signed addresses of S3, Google Cloud Storage and Azure.
@@ -218,12 +218,21 @@ class Filter(Strict):
     def measuring(self) -> dict[str, Any]:
         """The part of the config that changes scores or text, everything but thresholds; files by content digest."""
         thresholds = {bound.limit for bound in self.bounds}
-        return {
-            k: v for k, v in self.model_dump(mode="json", context={"files": "digest"}).items() if k not in thresholds
-        }
+        dumped = self.model_dump(mode="json", context={"files": "digest"})
+        measuring = {key: value for key, value in dumped.items() if key not in thresholds}
+        version = self._words_version()
+        return measuring if version is None else {**measuring, "words_version": version}
+
+    def _words_version(self) -> str | None:
+        """The tables behind the definition of a word that the filter names, if they are not Python's own."""
+        from filters.words import words_version
+
+        definition: WordDefinition | None = getattr(self, "words", None)
+        return None if definition is None else words_version(definition)
 
     def check(self) -> None:
         """Read what the config names; raise RecipeError or ModelError if it is not usable, before any data is read."""
+        self._words_version()
 
 
 class Edit(Filter):

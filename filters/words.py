@@ -1,18 +1,33 @@
 """What counts as a word: the definitions that filters can ask for, each as a kernel that finds the words of a batch.
 
 whitespace: maximal runs of code points that are not white space, as Python's str.split() gives.
+spacy_en: the tokens of `spacy.blank("en")` without white space, as datatrove 0.10 counts words; needs spaCy 3.8.
 """
 
 from collections.abc import Callable
 
+from filters import spacy_words
 from filters.base import WordDefinition
 from filters.kernels.buffers import TextBuffers
 from filters.kernels.words import Words
 from filters.kernels.words import find_words as whitespace_words
 
-_FINDERS: dict[WordDefinition, Callable[[TextBuffers], Words]] = {"whitespace": whitespace_words}
+_FINDERS: dict[WordDefinition, Callable[[TextBuffers], Words]] = {
+    "whitespace": whitespace_words,
+    "spacy_en": spacy_words.find_words,
+}
 
 
 def find_words(text: TextBuffers, definition: WordDefinition) -> Words:
-    """The words of each text by the named definition."""
+    """The words of each text by the named definition; raises RecipeError where what it needs is not installed."""
     return _FINDERS[definition](text)
+
+
+def words_version(definition: WordDefinition) -> str | None:
+    """The version of the tables that the definition cuts by; None for those of Python itself.
+
+    Raises RecipeError where what the definition needs is not installed.
+    """
+    if definition == "spacy_en":
+        return f"sha256:{spacy_words.load_english().digest}"
+    return None

@@ -76,7 +76,7 @@ def _find_words(data: Any, offsets: Any, classes: Any, out: Any, word_offsets: A
         limit = offsets[document + 1]
         position = skip_space(data, offsets[document], limit, classes)
         while position < limit:
-            size, first_8, next_8 = _short_word(data, position, limit)
+            size, first_8, next_8 = short_word(data, position, limit)
             starts[word] = position
             if size > 0:
                 hashes[word] = hash_up_to_16(first_8, next_8, size)
@@ -84,7 +84,7 @@ def _find_words(data: Any, offsets: Any, classes: Any, out: Any, word_offsets: A
                 has_letter[word] = _has_ascii_letter(first_8) or _has_ascii_letter(next_8)
                 position += size
             else:
-                end, chars, letter = _scan_word(data, position, limit, classes)
+                end, chars, letter = scan_word(data, position, limit, classes)
                 hashes[word] = hash_bytes(data, position, end)
                 num_chars[word] = chars
                 has_letter[word] = letter
@@ -96,7 +96,7 @@ def _find_words(data: Any, offsets: Any, classes: Any, out: Any, word_offsets: A
 
 
 @kernel
-def _short_word(data: Any, position: int, limit: int) -> Any:
+def short_word(data: Any, position: int, limit: int) -> Any:
     """Size and bytes (two uint64, zero-padded) of a word of 1 to 15 ASCII bytes before ASCII white space; else size 0.
 
     Most words are of this kind: two loads give end, hash and letters, and branches that are easily foretold.
@@ -130,10 +130,16 @@ def _not_visible(word: Any) -> Any:
 
 
 @kernel
+def ascii_letters(word: Any) -> Any:
+    """uint64 with the high bit set in each of 8 ASCII bytes that is a letter."""
+    folded = word | _LOWER_CASE_BIT
+    return (folded + _TO_A) & ~(folded + _PAST_Z) & HIGH_BITS
+
+
+@kernel
 def _has_ascii_letter(word: Any) -> Any:
     """Whether any of 8 ASCII bytes is a letter."""
-    folded = word | _LOWER_CASE_BIT
-    return ((folded + _TO_A) & ~(folded + _PAST_Z) & HIGH_BITS) != np.uint64(0)
+    return ascii_letters(word) != np.uint64(0)
 
 
 @kernel
@@ -150,7 +156,7 @@ def skip_space(data: Any, position: int, limit: int, classes: Any) -> int:
 
 
 @kernel
-def _scan_word(data: Any, position: int, limit: int, classes: Any) -> Any:
+def scan_word(data: Any, position: int, limit: int, classes: Any) -> Any:
     """From a word's first byte: its end, its code points, and whether it has a letter."""
     chars = 0
     letter = False
