@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 from pydantic import BaseModel
 
-from cluster import show
+from cluster import classifier, show
 
 app = typer.Typer(
     name="gristmill",
@@ -20,6 +20,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(classifier.app, name="classifier")
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 
