@@ -9,6 +9,7 @@ from filters.gopher_repetition import GopherRepetition
 from filters.language import Language
 from filters.perplexity import Perplexity
 from filters.pii import Pii
+from filters.refinedweb import RefinedWeb
 from filters.refinedweb_urls import RefinedWebUrls
 from filters.repeated_substrings import RepeatedSubstrings
 from filters.toxicity import Toxicity
@@ -19,6 +20,7 @@ FILTERS: dict[str, type[Filter]] = {
     "gopher_quality": GopherQuality,
     "gopher_repetition": GopherRepetition,
     "refinedweb_urls": RefinedWebUrls,
+    "refinedweb": RefinedWeb,
     "c4": C4,
     "fineweb": FineWeb,
     "perplexity": Perplexity,

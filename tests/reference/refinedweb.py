@@ -74,6 +74,6 @@ def corrected(text: str, as_dclm: bool = True) -> tuple[str, dict[str, float]]:
         "num_counter_lines": counters,
         "num_short_lines": short,
         "num_phrase_lines": phrases,
-        "num_words": after,
+        "num_lines_kept": len(text.split("\n")) if text else 0,
         "removed_word_ratio": (before - after) / before if before else 1.0,
     }
