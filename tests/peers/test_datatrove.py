@@ -1,0 +1,116 @@
+"""The preset datatrove@0.10 against the answers of datatrove 0.10.1, document by document."""
+
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import xxhash
+
+from corpus.recipe_file import make_recipe, parse_toml
+from filters.base import Documents, Filter
+from tests.edge_cases import batch, columns_of, scores_of
+from tests.peers.documents import documents
+from tests.shared import shared_data
+
+FIXTURE = Path(__file__).parent / "fixtures" / "datatrove-0.10.1.parquet"
+RECIPES = Path(__file__).parents[2] / "corpus" / "recipes"
+SOURCE = {"name": "peers", "format": "text", "paths": ["none"]}
+
+# datatrove's reasons and ours.
+REASONS = {
+    "language": {"language.unwanted", "language.low_score"},
+    "empty": {"gopher_repetition.empty", "fineweb.empty"},
+    "dup_para_frac": {"gopher_repetition.duplicate_paragraphs"},
+    "dup_para_char_frac": {"gopher_repetition.duplicate_paragraph_chars"},
+    "dup_line_frac": {"gopher_repetition.duplicate_lines"},
+    "dup_line_char_frac": {"gopher_repetition.duplicate_line_chars"},
+    **{f"top_{size}_gram": {f"gopher_repetition.top_{size}_gram"} for size in (2, 3, 4)},
+    **{f"duplicated_{size}_n_grams": {f"gopher_repetition.duplicate_{size}_gram"} for size in range(5, 11)},
+    "gopher_short_doc": {"gopher_quality.too_few_words"},
+    "gopher_long_doc": {"gopher_quality.too_many_words"},
+    "gopher_below_avg_threshold": {"gopher_quality.words_too_short"},
+    "gopher_above_avg_threshold": {"gopher_quality.words_too_long"},
+    "gopher_too_many_hashes": {"gopher_quality.too_many_hashes"},
+    "gopher_too_many_ellipsis": {"gopher_quality.too_many_ellipses"},
+    "gopher_too_many_bullets": {"gopher_quality.too_many_bullet_lines"},
+    "gopher_too_many_end_ellipsis": {"gopher_quality.too_many_ellipsis_lines"},
+    "gopher_below_alpha_threshold": {"gopher_quality.too_few_alphabetic_words"},
+    "gopher_enough_stop_words": {"gopher_quality.too_few_stop_words"},
+    "lorem_ipsum": {"c4.lorem_ipsum"},
+    "curly_bracket": {"c4.curly_brace"},
+    "too_few_sentences": {"c4.too_few_sentences"},
+    "line_punct_ratio": {"fineweb.few_line_ends"},
+    "short_line_ratio": {"fineweb.short_lines"},
+    "char_dup_ratio": {"fineweb.duplicate_lines"},
+    "list_ratio": {"fineweb.list"},
+}
+Reasons = list[str | None]
+
+
+def chain_of(preset: str) -> list[Filter]:
+    """Language and the filters of a preset that can drop a document."""
+    recipe = make_recipe(
+        {"name": "peers", "source": [SOURCE], **parse_toml((RECIPES / f"{preset}.toml").read_text("utf-8"), preset)},
+        where=preset,
+    )
+    return [recipe.language, *(rule for rule in recipe.filter if rule.bounds)]
+
+
+def judge(rules: list[Filter], table: pa.Table) -> tuple[dict[str, Reasons], list[str]]:
+    """Reasons of each rule on its own, of all in a row, and the texts after the edit."""
+    alone: dict[str, Reasons] = {}
+    cascade: Reasons = [None] * table.num_rows
+    left, edited = table, table["text"].to_pylist()
+    for rule in rules:
+        columns, _ = columns_of(rule, table)
+        alone[rule.rule] = rule.reject(scores_of(rule, columns)).to_pylist()
+        columns, texts = columns_of(rule, left)
+        found = rule.reject(scores_of(rule, columns)).to_pylist()
+        cascade = [before or now for before, now in zip(cascade, found, strict=True)]
+        if texts is not None:
+            left, edited = Documents(left).with_text(pa.array(texts, pa.large_string())).table, texts
+    return {**alone, "cascade": cascade}, edited
+
+
+def differences(
+    ours: dict[str, Reasons], theirs: dict[str, Reasons], ids: list[str]
+) -> list[tuple[str, str, object, object]]:
+    """Documents that one drops for another reason than the other: id, rule, our reason, theirs."""
+    return [
+        (id, name, our, their)
+        for name, found in ours.items()
+        for id, our, their in zip(ids, found, theirs[name], strict=True)
+        if (our is None) != (their is None) or (their is not None and our not in REASONS[their])
+    ]
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_every_document_has_the_fate_reason_and_text_that_datatrove_gives_it() -> None:
+    shared_data("web", "wet")
+    expected = {row["id"]: row for row in pq.read_table(FIXTURE).to_pylist()}
+    rules = chain_of("datatrove@0.10")
+    wrong: list[object] = []
+    seen: Counter[str] = Counter()
+    for _, shard in documents():
+        ids = [id for id, _ in shard]
+        rows = [expected[id] for id in ids]
+        assert [row["text"] for row in rows] == [_digest(text) for _, text in shard], "the fixture is of other texts"
+        ours, edited = judge(rules, batch([text for _, text in shard]))
+        theirs = {name: [row[name] for row in rows] for name in ours}
+        wrong += differences(ours, theirs, ids)
+        wrong += [
+            (row["id"], "text")
+            for row, text in zip(rows, edited, strict=True)
+            if row["edited"] is not None and row["edited"] != _digest(text)
+        ]
+        seen.update(why for row in rows for why in (row["cascade"], row["fineweb"]) if why)
+    assert wrong == []
+    assert sum(seen.values()) > 1000  # of documents that were dropped, for more than a few reasons
+    assert len(seen) > 15
+
+
+def _digest(text: str) -> int:
+    return xxhash.xxh3_64_intdigest(text.encode())
