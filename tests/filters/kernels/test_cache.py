@@ -61,6 +61,7 @@ def run(checkout, home, *values):
     return said(start(checkout, home, *(values or ["1"])))
 
 
+@pytest.mark.slow
 def test_a_kernel_is_compiled_once_for_all_processes_and_checkouts(checkout, tmp_path):
     home = tmp_path / "cache"
     assert run(checkout, home) == "2 compiled"
@@ -69,6 +70,7 @@ def test_a_kernel_is_compiled_once_for_all_processes_and_checkouts(checkout, tmp
     assert list(checkout.rglob("*.nbc")) == []
 
 
+@pytest.mark.slow
 def test_a_change_in_an_inlined_kernel_of_another_file_is_noticed(checkout, tmp_path):
     home, helper = tmp_path / "cache", checkout / "filters" / "kernels" / "helper.py"
     assert run(checkout, home) == "2 compiled"
@@ -78,6 +80,7 @@ def test_a_change_in_an_inlined_kernel_of_another_file_is_noticed(checkout, tmp_
     assert run(checkout, home) == "2 loaded"
 
 
+@pytest.mark.slow
 def test_a_change_elsewhere_compiles_nothing_anew(checkout, tmp_path):
     home = tmp_path / "cache"
     assert run(checkout, home) == "2 compiled"
@@ -85,6 +88,7 @@ def test_a_change_elsewhere_compiles_nothing_anew(checkout, tmp_path):
     assert run(checkout, home) == "2 loaded"
 
 
+@pytest.mark.slow
 def test_processes_that_compile_for_several_types_at_once_do_not_mix_them_up(checkout, tmp_path):
     home = tmp_path / "cache"
     processes = [start(checkout, home, value) for value in ("1", "0.5", "1j")]
