@@ -17,7 +17,7 @@ Kept:    "The river rises in the hills." and blank lines.
 Dropped: a page of ten lines, one of them "HOME NEWS CONTACT US" (too_many_words_removed); the lines "2019", "3.4k
          likes!", "Share".
 
-Definitions, after DCLM's steps in its order (capitals, digits, counters, short lines, the three phrases):
+Definitions: after DCLM's steps in its order (capitals, digits, counters, short lines, the three phrases):
 - Lines are cut at line feeds. Empty lines stay; a line of blanks counts as short. After each step but the fourth white
   space at the ends of the page goes, so that "  2019" is cut as a first line and stays as a second.
 - Shares are of all characters of the line, blanks included. Capitals are str.isupper, digits str.isdigit.

@@ -16,7 +16,7 @@ in 51 pages, look like two words with a dot between them.
 Kept:    `See section 3.4 of Example.Org (version 2.0).` (no lower-case top-level domain, no four numbers).
 Dropped: of `Read more at https://example.org/a?b=1 now.` the URL; left is `Read more at now.`
 
-Definitions, after DCLM (see filters/kernels/refinedweb_urls.py for the two patterns):
+Definitions: after DCLM (see filters/kernels/refinedweb_urls.py for the two patterns):
 - A URL is optionally `http://`, `https://` or `ftp://`, then 1 to 256 of letters, digits and -@:%._+~#=, a dot, a
   top-level domain in lower case that ends at a word boundary, then any letters, digits and -()@:%_+.~#?&/=.
 - `semantics = "dclm"` copies a slip: DCLM means to test first whether a text holds any top-level domain, but tests
