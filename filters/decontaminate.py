@@ -11,13 +11,15 @@ it than it deserves, and nobody can tell by how much afterwards.
 
 Known harm: many items quote what others wrote, so pages about the same matter fall with them: the text of a law, a
 hymn, a famous speech, the Wikipedia article that a BoolQ or SQuAD passage was cut from (raise `min_overlap`, or mask,
-where the articles are wanted). Items that are one common phrase hit by chance: with `min_words = 5` 5 of 2,842 web
-pages held an item of a mix of 30,563, four of them such phrases; with 8, the default, 1 did, by a quotation; none of
-400 clean documents of prose did with either. What is missed: paraphrases, translations, answers without
-the question, items with a changed word in every n words. Of 100 planted items each it found all that were whole
-(as they are, with the answer, in other case and punctuation, wrapped, two in one document) and all windows of 13 words,
-92 first halves, 85 with 10 % of the words replaced, 15 with 30 % and no window of 8. Kana, Thai and other scripts
-without spaces are not cut into words, so their items seldom have enough of them to be looked for.
+where the articles are wanted). Items that are one common phrase hit by chance: of 2,842 web pages 1 held 13 words of a
+mix of 30,563 items, by a quotation; with `min_words = 5` it was 5, four of them common phrases; none of 400 clean
+documents of prose fell with either. What is missed: paraphrases, translations, answers without the question, items with
+a changed word in every n words. Of 100 planted items each it found all that were whole (as they are, with the answer,
+in other case and punctuation, wrapped, two in one document) and all windows of 13 words, 92 first halves, 85 with 10 %
+of the words replaced, 15 with 30 % and no window of 8. With `n = 8` it finds 98 of those windows, 98 and 58 of those
+with words replaced, but also 1 of the clean documents and 48 of the web pages (2 at `min_overlap = 0.5`, which loses
+the windows). Kana, Thai and other scripts without spaces are not cut into words, so their items seldom have enough of
+them to be looked for.
 
 Kept: a page that says `The capital of France is Paris.` where an item asks `What is the capital of France?`
 
@@ -39,8 +41,8 @@ Definitions:
 
 Parameters: `files`: JSON lines (plain, gzip or Zstandard), one item a line; `columns`: keys of the texts (null: none);
 `id_column`: key of the id, None names items by place, as `files[0]:17`. `n`, `min_words` as above. `min_overlap`: the
-least overlap_ratio to drop or mask for, inclusive; 0 is any overlap, None measures only. An index takes about 100 bytes
-for each word of the items, once in each process.
+least overlap_ratio to drop or mask for, inclusive; 0 is any overlap, None measures only. An index takes 40 to
+60 bytes for each word of the items, once in each process.
 
 Sources: Brown et al. 2020 (GPT-3, arXiv:2005.14165), appendix C; lm-evaluation-harness, clean_training_data; Soldaini
 et al. 2024 (Dolma, arXiv:2402.00159); Llama 3 (arXiv:2407.21783), section 5.1.4; Tülu 3 (arXiv:2411.15124); DCLM
@@ -218,4 +220,5 @@ def _masked(text: TextBuffers, words: FoldedWords, matched: np.ndarray) -> tuple
     num_bytes = np.diff(text.offsets)
     np.add.at(num_bytes, document[begins], len(PLACEHOLDER) - (stops - starts))
     offsets = np.append(0, np.cumsum(num_bytes))
-    return text_array(np.frombuffer(bytearray().join(parts), np.uint8), offsets), num_masked
+    data = parts[0] if len(parts) == 1 else np.frombuffer(bytearray().join(parts), np.uint8)
+    return text_array(data, offsets), num_masked

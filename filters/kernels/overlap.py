@@ -20,7 +20,7 @@ _FILTER_BITS_PER_NGRAM = 16  # with three set for each, 1 in 100 positions that 
 
 
 class OverlapIndex(NamedTuple):
-    """The n-grams of all items; about 60 bytes an n-gram and 12 a word.
+    """The n-grams of all items; about 50 bytes an n-gram and 12 a word.
 
     words: uint64 (num_words,), hashes of the folded words of all items; item_of: int32 (num_words,); item_words: int64
     (num_items,). ngram_starts: int64 (num_ngrams + 1,): n-gram g begins at the words occurrences[ngram_starts[g] :
