@@ -124,14 +124,24 @@ def _size_ngrams(places: Any, num_places: Any, offsets: Any, limits: Any, ngram_
         size = min(n, num_places[item])
         written, end = np.int64(0), offsets[item]
         for word in range(offsets[item], offsets[item + 1]):
-            while written <= min(places[word], num_places[item] - size):
-                while end < offsets[item + 1] and places[end] < written + size:
-                    end += 1
-                if end - word >= min_words:
-                    ngram_words[word] = end - word
-                    break
-                written += 1
-            written = max(written, places[word] + 1)
+            begins = (written, min(places[word], num_places[item] - size))
+            ngram_words[word], end = _shortest_ngram(places, (word, offsets[item + 1]), begins, end, (size, min_words))
+            written = places[word] + 1
+
+
+@kernel
+def _shortest_ngram(places: Any, words: Any, begins: Any, end: Any, sizes: Any) -> Any:
+    """Folded words of the shortest n-gram from a word on that has enough (0: none), and where its last window ends."""
+    word, limit = words
+    written, last_written = begins
+    size, min_words = sizes
+    while written <= last_written:
+        while end < limit and places[end] < written + size:
+            end += 1
+        if end - word >= min_words:
+            return end - word, end
+        written += 1
+    return np.int64(0), end
 
 
 @kernel
