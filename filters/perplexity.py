@@ -7,9 +7,13 @@ Why such documents are removed: menus, word lists, machine noise and text in ano
 improbable word after word. CCNet cut each language by the perplexity under a model of its Wikipedia into a head, a
 middle and a tail, and head or middle became the base of many corpora.
 
-Known harm: the model's register becomes the measure of quality. Under a model of Wikipedia, dialogue, poetry, dialect,
-slang, lists and learners' language are improbable although people wrote them for people, and boilerplate in
-encyclopedic tone is probable.
+Known harm: the register of the model's texts becomes the measure of quality. With a small trigram model of English
+Wikipedia in CCNet's manner, and cutoffs that put 40 % of 1,788 English web pages into the tail, the tail takes all of
+64 parts of Shakespeare's plays, 50 % of 682 parts of Gutenberg's books, 90 % of a technical manual, 59 % of customer
+reviews and 61 % of Wikipedia's own talk comments, but none of the presidents' State of the Union addresses
+(tests/bench/perplexity_harm.py). It hardly agrees with people: of the pages that DCLM's annotators called good 29 % are
+in the tail, of those they called bad 41 %. Poetry, dialogue, dialect, slang, lists and learners' language are
+improbable although people wrote them for people; boilerplate in encyclopedic tone is probable.
 
 Kept:    (cutoffs = [300.0, 600.0], keep = ["head", "middle"]) an encyclopedia article of perplexity 250.
 Dropped: a list of part numbers of perplexity 4,000 (too_high).
