@@ -9,10 +9,10 @@ Why: on raw web pages the lines without a full stop are menus, headings, buttons
 and cookies come from templates, braces from code that leaked into the text.
 
 Known harm: Dodge et al. 2021 (arXiv:2104.08758) documented the data set made by these rules and found that it holds no
-code by design and, through the word list that belonged to them (here: the rule `toxicity`), fewer texts about
-minorities. Headings, lists, tables, verse, dialogue, and everything that ends with ":" or ";" is lost even in good
-pages. So is every line in scripts with other sentence marks (。 । ؟): `require_terminal_mark` must be off for them. A
-page about JavaScript or privacy loses the lines that name it, and books fall to the length limit.
+code by design and, through the word list that belongs to them (`bad_words`), fewer texts about minorities. Headings,
+lists, tables, verse, dialogue, and everything that ends with ":" or ";" is lost even in good pages. So is every line in
+scripts with other sentence marks (。 । ؟): `require_terminal_mark` must be off for them. A page about JavaScript or
+privacy loses the lines that name it, and books fall to the length limit.
 
 Kept:    "The river rises in the hills [3]. It is 40 km long." without the "[3]", if a third sentence is there too.
 Removed: "Home | About | Contact"; "Please enable JavaScript to see this page."; "Continue reading...".
@@ -31,7 +31,10 @@ Definitions, after the reference code, in its order:
   parentheses) that is followed by spaces and no small ASCII letter; the dot of a single capital letter or of a short
   list of titles ("Mr.") does not count. The reference uses NLTK's trained splitter; counts differ where it knows more
   abbreviations.
-- Bad words are the business of the rule `toxicity`. Language and duplicate lines are other stages' business.
+- Bad words: with a list in `bad_words` a page falls for one entry in a line that stays, in lower case, where a sign
+  other than a small ASCII letter is on either side of it in its line: not at the line's beginning, and "word's" counts.
+  None is the default, since no such list comes with the package; the rule `toxicity` is kinder. Language and duplicate
+  lines are other stages' business.
 - `semantics = "datatrove"`, after datatrove 0.10.1: ' is an end mark too; words are counted before citations are
   removed, so that "So [1] [2]." has three and stays as "So  ."; a line of nothing but citations stays as an empty one.
   `sentences = "spacy"` counts as it does, by the sentencizer of spaCy's blank English pipeline. Its numbers are 5
@@ -50,7 +53,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
-from filters.base import Bound, Columns, Documents, Edit
+from filters.bad_words import count_bad_words, read_bad_words
+from filters.base import Bound, Columns, Documents, Edit, FilePath
 from filters.kernels.buffers import text_buffers
 from filters.kernels.c4_lines import COUNTS, LineRules, clean_lines, strip_texts
 from filters.kernels.lines import find_lines, lines_apart
@@ -67,11 +71,12 @@ class C4(Edit):
     """Removes lines that are no sentences and rejects documents that keep too few; see the module's text."""
 
     rule: ClassVar[str] = "c4"
-    measures: ClassVar[tuple[str, ...]] = ("num_chars", *COUNTS)
+    measures: ClassVar[tuple[str, ...]] = ("num_chars", *COUNTS, "num_bad_words")
     bounds: ClassVar[tuple[Bound, ...]] = (
         Bound("num_chars", "max", "max_chars", "too_long"),
         Bound("num_lorem_ipsum_lines", "max", "max_lorem_ipsum_lines", "lorem_ipsum"),
         Bound("num_curly_brace_lines", "max", "max_curly_brace_lines", "curly_brace"),
+        Bound("num_bad_words", "max", "max_bad_words", "bad_word"),
         Bound("num_lines_kept", "min", "min_lines_kept", "no_lines_left"),
         Bound("num_sentences", "min", "min_sentences", "too_few_sentences"),
     )
@@ -82,17 +87,24 @@ class C4(Edit):
     max_chars: int | None = Field(default=190_000, ge=0)  # of the text before the edit
     max_lorem_ipsum_lines: int | None = Field(default=0, ge=0)
     max_curly_brace_lines: int | None = Field(default=0, ge=0)
+    max_bad_words: int | None = Field(default=0, ge=0)
     min_lines_kept: int | None = Field(default=1, ge=0)
     min_sentences: int | None = Field(default=3, ge=0)
     semantics: Literal["reference", "datatrove"] = "reference"
     sentences: Literal["native", "spacy"] = "native"
+    bad_words: FilePath | None = None
+
+    def check(self) -> None:
+        """Raise RecipeError or InputError if the list of bad words cannot be used."""
+        if self.bad_words is not None:
+            read_bad_words(self.bad_words)
 
     def edit(self, documents: Documents) -> tuple[pa.Array, Columns]:
         """New texts (large_string) and float64 (num_documents,) counts.
 
         num_lines_removed: lines, blank ones aside; num_citations_removed: in lines that stay; num_sentences,
-        num_lines_kept: in the new text; num_lorem_ipsum_lines, num_curly_brace_lines: lines that would drop the page;
-        num_chars: code points before the edit.
+        num_lines_kept, num_bad_words: in the new text; num_lorem_ipsum_lines, num_curly_brace_lines: lines that would
+        drop the page; num_chars: code points before the edit.
         """
         end_marks, citations_are_words = _RULES[self.semantics]
         if not self.require_terminal_mark:
@@ -102,6 +114,9 @@ class C4(Edit):
         columns = dict(zip(COUNTS, counts.astype(np.float64), strict=True))
         if self.sentences != "native":
             columns["num_sentences"] = np.where(columns["num_lines_kept"] > 0, _spacy_sentences(text), 0.0)
+        columns["num_bad_words"] = (
+            np.zeros(documents.num_documents) if self.bad_words is None else count_bad_words(text, self.bad_words)
+        )
         lines = documents.lines
         num_chars = sum_by_document(lines.num_chars, lines.offsets) + lines.num_line_ends
         return strip_texts(text), {"num_chars": num_chars.astype(np.float64), **columns}

@@ -1,8 +1,11 @@
+from pathlib import Path
+
 import pytest
 from pydantic import ValidationError
 
 from filters.base import Documents
 from filters.c4 import C4
+from manifests.errors import InputError
 from tests.edge_cases import batch, check_filter, columns_of, measure, reasons
 
 RULE = C4()
@@ -144,7 +147,47 @@ def test_settings_that_change_the_text_are_part_of_what_is_measured() -> None:
         "max_word_chars": 1000,
         "semantics": "reference",
         "sentences": "native",
+        "bad_words": None,
     }
+
+
+@pytest.fixture
+def bad_words(tmp_path: Path) -> str:
+    path = tmp_path / "bad.txt"
+    path.write_text("heck\ndarn it\n2g\n", "utf-8")
+    return str(path)
+
+
+def test_pages_fall_for_a_bad_word_that_stands_alone_inside_a_line(bad_words: str) -> None:
+    rule = C4(bad_words=bad_words)
+    lines = [
+        "What the Heck is it now?",
+        "Oh well, Darn It, we said.",
+        "It is 12g34 in all here.",
+        '"Heck!" said we to him."',
+    ]
+    assert measure(rule, "num_bad_words", lines) == [1.0, 1.0, 1.0, 1.0]
+    assert reasons(rule, [f"{SENTENCES}\n{line}" for line in lines]) == ["c4.bad_word"] * 4
+    assert reasons(C4(bad_words=bad_words, max_bad_words=1), [f"{SENTENCES}\n{lines[0]}"]) == [None]
+    assert reasons(RULE, [f"{SENTENCES}\n{lines[0]}"]) == [None]
+
+
+def test_bad_words_inside_words_at_line_ends_and_in_lines_that_go_do_not_count(bad_words: str) -> None:
+    rule = C4(bad_words=bad_words)
+    lines = ["Heck of a day is that.", "One checked and hecks follow.", "what the heck", "a darn  it is in here."]
+    assert reasons(rule, [f"{SENTENCES}\n{line}\n{SENTENCES}" for line in lines]) == [None] * 4
+
+
+def test_the_list_of_bad_words_counts_by_its_content_and_must_be_there(bad_words: str, tmp_path: Path) -> None:
+    digest = C4(bad_words=bad_words).measuring()["bad_words"]
+    assert digest.startswith("sha256:")
+    with pytest.raises(InputError, match="missing.txt"):
+        C4(bad_words=str(tmp_path / "missing.txt")).check()
+    C4(bad_words=bad_words).check()
+
+
+def test_the_edge_cases_hold_with_a_list_of_bad_words(bad_words: str) -> None:
+    check_filter(C4(bad_words=bad_words))
 
 
 def test_sentences_can_be_counted_by_spacy_line_by_line() -> None:
