@@ -15,8 +15,8 @@ reviews and 61 % of Wikipedia's own talk comments, but none of the presidents' S
 in the tail, of those they called bad 41 %. Poetry, dialogue, dialect, slang, lists and learners' language are
 improbable although people wrote them for people; boilerplate in encyclopedic tone is probable.
 
-Kept:    (cutoffs = [300.0, 600.0], keep = ["head", "middle"]) an encyclopedia article of perplexity 250.
-Dropped: a list of part numbers of perplexity 4,000 (too_high).
+Kept:    (max_middle = 600.0) an encyclopedia article of perplexity 250.
+Dropped: a list of part numbers of perplexity 4,000 (tail).
 
 Definitions:
 - Perplexity is 10 ** (-L / N): L is the sum of KenLM's log10 probabilities over all sentences, N the number of words
@@ -28,15 +28,18 @@ Definitions:
 - normalize, as CCNet's models need it: lower case, NFD without nonspacing marks (accents), every decimal digit
   becomes 0, 33 quotation marks, dashes and CJK marks become their ASCII likeness, control characters are deleted.
 - Text without a word is one empty sentence: its perplexity is that of an immediate end, finite like every other.
-- The bucket is head below the first cutoff, middle from the first on and below the second, tail from the second on.
+- CCNet's buckets are head below a first cutoff, middle from there to below a second one, and tail. Head and middle are
+  kept by max_middle = second; the head by max_head = first as well; the middle by max_middle = second and min_middle =
+  first. The reason is the bucket of the document. With "ccnet" a perplexity equal to max_head or max_middle is beyond
+  it, as there; with "lines" it is not.
 - A model knows one language. Texts in others are measured all the same: keep one language with `[language]`, or leave
   the others to `short_circuit`.
 
 Parameters: `model`: a KenLM file (ARPA, may be gzipped, or binary), local and on every machine. Workers of a machine
-share the memory of a binary file, not that of an ARPA file. `sentencepiece`: the model's SentencePiece file. `cutoffs`:
-two rising perplexities; for CCNet's models the rows 30 and 60 of the language's column of its cutoff.csv. `keep`:
-neighbouring buckets. Header and size of a model are checked when it is loaded; bytes changed inside a binary file go
-unnoticed and may end the process: fetch models from where you trust, the manifest records their digest.
+share the memory of a binary file, not that of an ARPA file. `sentencepiece`: the model's SentencePiece file.
+`max_head`, `max_middle`, `min_middle`: off unless set; for CCNet's models the cutoffs are the rows 30 and 60 of the
+language's column of its cutoff.csv. Header and size of a model are checked when it is loaded; bytes changed inside a
+binary file go unnoticed and may end the process: fetch models from where you trust, the manifest records their digest.
 
 Sources: Wenzek et al. 2020 (CCNet, arXiv:1911.00359), section 3.3, and its code (perplexity.py, text_normalizer.py,
 mine.py); Heafield 2011 (KenLM); Kudo and Richardson 2018 (SentencePiece).
@@ -47,16 +50,14 @@ import importlib
 import sys
 import unicodedata
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from filters.base import Bound, Columns, Documents, FilePath, Filter
 from manifests import shards
 from manifests.errors import ModelError, RecipeError
-
-Bucket = Literal["head", "middle", "tail"]
 
 # Scores are finite by contract; a damaged model may say -inf or NaN.
 _MAX_EXPONENT = 300.0
@@ -86,53 +87,23 @@ _PUNCTUATION = {
 
 
 class Perplexity(Filter):
-    """Keeps documents whose perplexity under a KenLM model lies in the wanted buckets."""
+    """Drops documents by the bucket of their perplexity under a KenLM model; without limits it only measures."""
 
     rule: ClassVar[str] = "perplexity"
     measures: ClassVar[tuple[str, ...]] = ("perplexity",)
     bounds: ClassVar[tuple[Bound, ...]] = (
-        Bound("perplexity", "max", "max_perplexity", "too_high"),
-        Bound("perplexity", "min", "min_perplexity", "too_low"),
+        Bound("perplexity", "max", "max_middle", "tail", exclusive="ccnet"),
+        Bound("perplexity", "max", "max_head", "middle", exclusive="ccnet"),
+        Bound("perplexity", "min", "min_middle", "head"),
     )
 
     model: FilePath
     sentencepiece: FilePath | None = None
     normalize: bool = True
     semantics: Literal["lines", "ccnet"] = "lines"
-    cutoffs: list[float] | None = Field(default=None, min_length=2, max_length=2)
-    keep: list[Bucket] = Field(default=["head", "middle", "tail"], min_length=1)
-
-    @model_validator(mode="after")
-    def _buckets_are_a_range(self) -> Self:
-        if self.cutoffs is not None and not 0.0 < self.cutoffs[0] < self.cutoffs[1]:
-            raise RecipeError(f"cutoffs = {self.cutoffs} must rise: where the middle starts, then where the tail does.")
-        if self.cutoffs is None and len(set(self.keep)) < 3:
-            raise RecipeError(f"keep = {self.keep} needs cutoffs = [MIDDLE, TAIL], the perplexities where those start.")
-        if set(self.keep) == {"head", "tail"}:
-            raise RecipeError('keep = ["head", "tail"] has a gap: the buckets to keep must be neighbours.')
-        return self
-
-    @property
-    def min_perplexity(self) -> float | None:
-        """The lowest perplexity that is kept; None keeps the head."""
-        if self.cutoffs is None or "head" in self.keep:
-            return None
-        return self.cutoffs[0] if "middle" in self.keep else self.cutoffs[1]
-
-    @property
-    def max_perplexity(self) -> float | None:
-        """The lowest perplexity above those that are kept; None keeps the tail."""
-        if self.cutoffs is None or "tail" in self.keep:
-            return None
-        return self.cutoffs[1] if "middle" in self.keep else self.cutoffs[0]
-
-    def excludes(self, bound: Bound) -> bool:
-        """A bucket holds its lower cutoff and not its upper one."""
-        return bound.side == "max"
-
-    def measuring(self) -> dict[str, Any]:
-        """Everything but the buckets."""
-        return {key: value for key, value in super().measuring().items() if key not in ("cutoffs", "keep")}
+    max_head: float | None = Field(default=None, ge=0.0)
+    max_middle: float | None = Field(default=None, ge=0.0)
+    min_middle: float | None = Field(default=None, ge=0.0)
 
     def check(self) -> None:
         """Raise RecipeError if a library is missing, ModelError if a model is missing, remote or of another format."""

@@ -78,9 +78,7 @@ def pieces(tmp_path_factory):
 @pytest.mark.parametrize("semantics", ["lines", "ccnet"])
 @pytest.mark.parametrize("normalize", [True, False])
 def test_passes_the_edge_cases(arpa, semantics, normalize):
-    check_filter(
-        Perplexity(model=arpa, semantics=semantics, normalize=normalize, cutoffs=[10.0, 50.0], keep=["middle"])
-    )
+    check_filter(Perplexity(model=arpa, semantics=semantics, normalize=normalize, max_middle=50.0, min_middle=10.0))
 
 
 def test_passes_the_edge_cases_with_pieces(arpa, pieces):
@@ -163,43 +161,28 @@ def test_normalization_of_known_marks():
     assert unicodedata.is_normalized("NFD", normalized("각"))
 
 
-def test_buckets_hold_their_lower_cutoff(arpa):
+def test_the_reason_is_the_bucket(arpa):
     texts = ["the cat sat", "the", "dog"]  # 2.7, 5.6, 56.2
-    low, high = "perplexity.too_low", "perplexity.too_high"
-    cases = {
-        ("head",): [None, high, high],
-        ("middle",): [low, None, high],
-        ("tail",): [low, low, None],
-        ("head", "middle"): [None, None, high],
-        ("middle", "tail"): [low, None, None],
-        ("head", "middle", "tail"): [None, None, None],
-    }
-    for keep, expected in cases.items():
-        assert reasons(Perplexity(model=arpa, cutoffs=[5.6, 56.2], keep=list(keep)), texts) == expected, keep
+    head, middle, tail = "perplexity.head", "perplexity.middle", "perplexity.tail"
+    assert reasons(Perplexity(model=arpa, max_middle=50.0), texts) == [None, None, tail]
+    assert reasons(Perplexity(model=arpa, max_head=5.0, max_middle=50.0), texts) == [None, middle, tail]
+    assert reasons(Perplexity(model=arpa, min_middle=5.0, max_middle=50.0), texts) == [head, None, tail]
+    assert reasons(Perplexity(model=arpa), texts) == [None, None, None]
 
 
-def test_without_cutoffs_nothing_is_rejected(arpa):
-    assert reasons(Perplexity(model=arpa), ["dog dog dog", ""]) == [None, None]
+def test_ccnets_buckets_end_below_their_cutoff(arpa):
+    texts = ["the cat sat", "the", "dog"]
+    limits = {"max_head": 2.7, "max_middle": 5.6}
+    assert reasons(Perplexity(model=arpa, **limits), texts) == [None, "perplexity.middle", "perplexity.tail"]
+    ccnet = Perplexity(model=arpa, semantics="ccnet", **limits)
+    assert reasons(ccnet, texts) == ["perplexity.middle", "perplexity.tail", "perplexity.tail"]
+    middle = Perplexity(model=arpa, semantics="ccnet", min_middle=2.7, max_middle=5.6)
+    assert reasons(middle, texts) == [None, "perplexity.tail", "perplexity.tail"]
 
 
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({"keep": ["head"]}, r"keep = \['head'\] needs cutoffs"),
-        ({"cutoffs": [600.0, 300.0]}, "must rise"),
-        ({"cutoffs": [300.0, 300.0]}, "must rise"),
-        ({"cutoffs": [0.0, 300.0]}, "must rise"),
-        ({"cutoffs": [300.0, 600.0], "keep": ["tail", "head"]}, "has a gap"),
-    ],
-)
-def test_buckets_that_make_no_range_are_refused(keys, message):
-    with pytest.raises(ValueError, match=message):
-        Perplexity(model="any", **keys)
-
-
-def test_cutoffs_and_buckets_change_no_measure_and_models_do(arpa, tmp_path):
+def test_limits_change_no_measure_and_models_do(arpa, tmp_path):
     rule = Perplexity(model=arpa)
-    assert rule.measuring() == Perplexity(model=arpa, cutoffs=[1.0, 2.0], keep=["head"]).measuring()
+    assert rule.measuring() == Perplexity(model=arpa, max_head=1.0, max_middle=2.0).measuring()
     assert rule.measuring() != Perplexity(model=arpa, semantics="ccnet").measuring()
     other = tmp_path / "other.arpa"
     other.write_text(ARPA.replace("-1.25", "-1.5"))
