@@ -94,7 +94,7 @@ class GopherQuality(Filter):
     min_stop_words: int | None = Field(default=2, ge=0)
     stop_words: list[str] = Field(default=ENGLISH_STOP_WORDS, max_length=64)
     words: WordDefinition = "whitespace"
-    semantics: Literal["paper", "datatrove", "dclm"] = "paper"
+    semantics: Literal["paper", "datatrove", "fineweb-2024-04", "dclm"] = "paper"
 
     @field_validator("stop_words")
     @classmethod
@@ -137,9 +137,13 @@ class GopherQuality(Filter):
     def _datatrove(self, documents: Documents) -> Columns:
         return datatrove.quality(documents, documents.words(self.words), self.stop_words)
 
+    def _published(self, documents: Documents) -> Columns:
+        return datatrove.published_quality(documents, documents.words(self.words), self.stop_words)
+
 
 _SCORES: dict[str, Callable[[GopherQuality, Documents], Columns]] = {
     "paper": GopherQuality._paper,
     "datatrove": GopherQuality._datatrove,
+    "fineweb-2024-04": GopherQuality._published,
     "dclm": GopherQuality._dclm,
 }

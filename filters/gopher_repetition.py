@@ -100,7 +100,7 @@ class GopherRepetition(Filter):
     max_duplicate_9_gram_char_ratio: float | None = Field(default=0.11, ge=0.0, le=1.0)
     max_duplicate_10_gram_char_ratio: float | None = Field(default=0.10, ge=0.0, le=1.0)
     words: WordDefinition = "whitespace"
-    semantics: Literal["paper", "datatrove", "dclm"] = "paper"
+    semantics: Literal["paper", "datatrove", "fineweb-2024-04", "dclm"] = "paper"
 
     def score(self, documents: Documents) -> Columns:
         """float64 (num_documents,) each, in [0, 1] but for `num_chars`; 0 for a document without words."""
@@ -134,5 +134,6 @@ def _duplicate_ratios(name: str, segments: Segments) -> Columns:
 _SCORES: dict[str, Callable[[Documents, Words], Columns]] = {
     "paper": _paper,
     "datatrove": datatrove.repetition,
+    "fineweb-2024-04": datatrove.published_repetition,
     "dclm": dclm.repetition,
 }

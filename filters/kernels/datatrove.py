@@ -29,6 +29,8 @@ _SYMBOLS = (
     "0-8 B-1F 22-2D 2F 3A-3E 40 5B-60 7B-9F AB B4 BB 2013-2014 2019 201C-201E 2026 2236 2501 25BA 3001 3008-300D "
     "3010-3011 FF05 FF08-FF09 FF0C FF11 FF1A-FF1B FF5E"
 )
+# Of the ends of sentences datatrove 0.2.0 listed these: . ! ? and their wide forms.
+_PUBLISHED_ENDS = "21 2E 3F 3002 FF01 FF0E FF1F"
 
 _LINE_FEED = np.uint64(ord("\n"))
 
@@ -42,21 +44,23 @@ _3, _29, _32, _61 = np.uint64(3), np.uint64(29), np.uint64(32), np.uint64(61)
 
 
 @cache
-def _is_symbol() -> npt.NDArray[np.bool_]:
+def _is_symbol(published: bool) -> npt.NDArray[np.bool_]:
     """Whether a code point is a symbol: bool (0x110000,), read-only."""
-    table = (code_point_classes() & SENTENCE_END) != 0
-    for span in _SYMBOLS.split():
+    table = np.zeros(NUM_CODE_POINTS, np.bool_) if published else (code_point_classes() & SENTENCE_END) != 0
+    for span in f"{_SYMBOLS} {_PUBLISHED_ENDS}".split():
         first, _, last = span.partition("-")
         table[int(first, 16) : int(last or first, 16) + 1] = True
-    assert len(table) == NUM_CODE_POINTS
     table.setflags(write=False)
     return table
 
 
-def has_more_than_symbols(text: TextBuffers, words: Words) -> npt.NDArray[np.bool_]:
-    """Words with a code point that is no symbol: bool (num_words,)."""
+def has_more_than_symbols(text: TextBuffers, words: Words, published: bool = False) -> npt.NDArray[np.bool_]:
+    """Words with a code point that is no symbol: bool (num_words,).
+
+    published: by the shorter list of symbols of datatrove 0.2.0, which knew few ends of sentences.
+    """
     found = np.zeros(len(words.starts), np.bool_)
-    _has_more_than_symbols(text.data, words.starts, words.ends, _is_symbol(), found)
+    _has_more_than_symbols(text.data, words.starts, words.ends, _is_symbol(published), found)
     return found
 
 

@@ -98,6 +98,12 @@ def count_stop_words(words: Words, stop_words: Sequence[str], any_case: bool = T
     return counts
 
 
+def count_stop_word_copies(words: Words, stop_words: Sequence[str]) -> npt.NDArray[np.int64]:
+    """How many words of each document are stop words as given, each copy counted: int64 (num_documents,)."""
+    forms = find_words(text_buffers(pa.array([" ".join(stop_words)], pa.large_string())))
+    return sum_by_document(np.isin(words.hashes, forms.hashes), words.offsets)
+
+
 def _letter_cases(word: str) -> list[str]:
     return sorted({word.lower(), word.upper(), word.capitalize()})
 

@@ -47,13 +47,15 @@ FILTERS: dict[str, Any] = {}
 def start(model: str) -> None:
     """The filters of the example, in each process once."""
     language = LanguageFilter(languages=["en"], language_threshold=0.65)
-    language.model._model = _FastText(model)
+    # datatrove 0.2.0 keeps the model itself, later ones an object that holds it.
+    holder = language if hasattr(language, "_model") else language.model
+    holder._model = _FastText(model)
     FILTERS.update(
         language=language,
         gopher_repetition=GopherRepetitionFilter(),
         gopher_quality=GopherQualityFilter(),
         c4=C4QualityFilter(filter_no_terminal_punct=False),
-        fineweb=FineWebQualityFilter(),
+        fineweb=FineWebQualityFilter(exclusion_writer=None),
     )
 
 

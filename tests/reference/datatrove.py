@@ -16,7 +16,9 @@ CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 POLICIES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 
 
-def is_symbol(character: str) -> bool:
+def is_symbol(character: str, published: bool = False) -> bool:
+    if published:
+        return character in SYMBOLS
     return character in SYMBOLS or bool(code_point_classes()[ord(character)] & SENTENCE_END)
 
 
@@ -24,18 +26,21 @@ def _share(part: int, whole: int) -> float:
     return part / whole if whole else 0.0
 
 
-def quality(text: str, words: list[str], stop_words: list[str]) -> dict[str, float]:
-    spoken = [word for word in words if not all(map(is_symbol, word))]
+def quality(text: str, words: list[str], stop_words: list[str], published: bool = False) -> dict[str, float]:
+    """published: by datatrove 0.2.0."""
+    spoken = [word for word in words if not all(is_symbol(character, published) for character in word)]
+    num_stop_words = sum(word in stop_words for word in (words if published else set(words)))
     lines = text.splitlines()
     return {
         "num_words": float(len(spoken)),
         "mean_word_chars": _share(sum(map(len, spoken)), len(spoken)),
         "hash_ratio": _share(text.count("#"), len(words)),
         "ellipsis_ratio": _share(text.count("...") + text.count("…"), len(words)),
+        "symbol_ratio": _share(text.count("#") + text.count("...") + text.count("…"), len(words)),
         "bullet_line_ratio": _share(sum(line.lstrip().startswith(("•", "-")) for line in lines), len(lines)),
         "ellipsis_line_ratio": _share(sum(line.rstrip().endswith(("...", "…")) for line in lines), len(lines)),
         "alphabetic_word_ratio": _share(sum(any(map(str.isalpha, word)) for word in words), len(words)),
-        "num_stop_words": float(len(set(stop_words) & set(words))),
+        "num_stop_words": float(num_stop_words),
     }
 
 
@@ -62,9 +67,9 @@ def met_before_chars(words: list[str], size: int) -> int:
     return chars
 
 
-def repetition(text: str, words: list[str]) -> dict[str, float]:
+def repetition(text: str, words: list[str], published: bool = False) -> dict[str, float]:
     paragraphs = re.split(r"\n{2,}", text.strip())
-    lines = re.split(r"\n+", text)
+    lines = text.splitlines() if published else re.split(r"\n+", text)
     measures = {"num_chars": float(len(text))}
     for name, parts in (("paragraph", paragraphs), ("line", lines)):
         measures[f"duplicate_{name}_ratio"] = _share(len(_repeats(parts)), len(parts))
