@@ -13,8 +13,8 @@ REPETITION = GopherRepetition(semantics="datatrove")
 PUBLISHED_QUALITY = GopherQuality(semantics="fineweb-2024-04")
 PUBLISHED_REPETITION = GopherRepetition(semantics="fineweb-2024-04")
 PIECES = (
-    "the", "The", "of", "with", "words", "é", "1", "#", "...", "…", "•", "-", "。", "।", "'", "a-b", " ", " ", "\n", "\n\n",
-    "\r", "\u2028", "\u00a0", "😀",
+    "the", "The", "of", "with", "words", "é", "1", "#", "...", "…", "•", "-", "。", "।", "'", "a-b", " ", " ", "\n",
+    "\n\n", "\r", "\u2028", "\u00a0", "😀",
 )  # fmt: skip
 
 

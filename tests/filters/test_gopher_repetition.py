@@ -68,14 +68,15 @@ def test_a_passage_of_nine_words_has_no_duplicate_ten_gram() -> None:
     assert measure(RULE, "duplicate_10_gram_char_ratio", [text]) == [0.0]
 
 
-def test_the_rules_give_their_own_reasons_in_the_paper_s_order() -> None:
+def test_the_rules_give_their_own_reasons_paragraphs_before_lines() -> None:
     assert RULE.defects() == tuple(
         f"gopher_repetition.{defect}"
         for defect in (
-            "duplicate_lines",
+            "empty",
             "duplicate_paragraphs",
-            "duplicate_line_chars",
             "duplicate_paragraph_chars",
+            "duplicate_lines",
+            "duplicate_line_chars",
             "top_2_gram",
             "top_3_gram",
             "top_4_gram",
