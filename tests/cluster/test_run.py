@@ -1,6 +1,8 @@
 """What a build says besides its progress."""
 
-import os
+import sys
+
+import pytest
 
 from cluster.run import build_corpus, tell_compiling
 from filters.kernels.cache import kernel_folder
@@ -20,11 +22,10 @@ def test_without_a_folder_nothing_is_said_to_be_kept(capsys, monkeypatch, tmp_pa
     assert capsys.readouterr().err == "compiled kernels for this machine in 38 s\n"
 
 
-def test_a_build_that_finds_no_kernels_says_so_first(capsys, monkeypatch, sample_recipe, tmp_path):
-    overrides = ["pack.length=128"]
-    build_corpus(str(sample_recipe), str(tmp_path / "warm"), "local", None, None, overrides)
-    assert "no compiled kernels yet" not in capsys.readouterr().err
-    monkeypatch.setattr("cluster.run.kept_kernels", lambda: (0, 0))
-    build_corpus(str(sample_recipe), os.fspath(tmp_path / "warm"), "local", None, None, overrides)
-    first = capsys.readouterr().err.splitlines()[0]
-    assert first == "no compiled kernels yet: compiling them takes up to a minute"
+@pytest.mark.parametrize(("num_kernels", "said"), [(0, True), (12, False)])
+def test_a_build_that_finds_no_kernels_says_so_first(capsys, monkeypatch, sample_recipe, num_kernels, said):
+    monkeypatch.setattr("cluster.run.kept_kernels", lambda: (num_kernels, 0))
+    monkeypatch.setattr("cluster.run.build_from", lambda *recipe_out_runner_watch: print("built", file=sys.stderr))
+    build_corpus(str(sample_recipe), "corpus", "local", None, None, [])
+    before = capsys.readouterr().err.split("built\n")[0]
+    assert before == ("no compiled kernels yet: compiling them takes up to a minute\n" if said else "")
