@@ -3,9 +3,6 @@
 A chunk (what lies between white space) loses prefixes and suffixes until nothing more comes off; what is left is a
 special case, an address, or is cut at infixes. Here is the order in which that happens and the shapes that are longer
 than one code point; which code points belong where is in tables that `filters.spacy_words` takes from spaCy.
-
-Helpers take plain arrays, no tuples of arrays: numba counts references to each array that is taken out of a tuple,
-which made this kernel five times as slow.
 """
 
 from dataclasses import dataclass
@@ -14,13 +11,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from filters.kernels.bare import bare_kernel
 from filters.kernels.bits import HIGH_BITS, hash_bytes, hash_up_to_16, low_bytes, mix
 from filters.kernels.buffers import TextBuffers
-from filters.kernels.jit import kernel
 from filters.kernels.unicode import LETTER, code_point, width
 from filters.kernels.words import Words, ascii_letters, scan_word, short_word, skip_space
 from filters.kernels.words_spacy_affixes import DECIMAL, LOWER, WORD, infix_size, prefix_size, suffix_size
-from filters.kernels.words_spacy_strings import SPECIAL, find_string, string_hash
+from filters.kernels.words_spacy_strings import SPECIAL, find_string, may_have, string_hash
 from filters.kernels.words_spacy_url import is_url
 
 _PAIR_FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -74,7 +71,7 @@ def cut_words(text: TextBuffers, tables: SpacyTables) -> tuple[Words, npt.NDArra
     return words, suspects[:num_suspects]
 
 
-@kernel
+@bare_kernel
 def _cut_words(data: Any, offsets: Any, tables: Any, out: Any, marks: Any) -> Any:
     classes, strings, pairs = tables
     spans, hashes, num_chars, has_letter = out
@@ -87,11 +84,12 @@ def _cut_words(data: Any, offsets: Any, tables: Any, out: Any, marks: Any) -> An
         while position < limit:
             first_word = word
             size, first_8, next_8 = short_word(data, position, limit)
-            if size > 0 and _is_plain(data, position, size, (first_8, next_8), strings):
+            number = hash_up_to_16(first_8, next_8, size)
+            if size > 0 and _is_plain(first_8, next_8, size, number, strings):
                 spans[0, word] = position
                 position += size
                 spans[1, word] = position
-                hashes[word] = hash_up_to_16(first_8, next_8, size)
+                hashes[word] = number
                 num_chars[word] = size
                 has_letter[word] = True
                 word += 1
@@ -111,24 +109,23 @@ def _cut_words(data: Any, offsets: Any, tables: Any, out: Any, marks: Any) -> An
     return num_suspects
 
 
-@kernel
-def _is_plain(data: Any, position: int, size: int, word: Any, strings: Any) -> Any:
-    """Whether 1 to 15 ASCII bytes, at hand as two zero-padded uint64, are letters and no special case."""
-    first_8, next_8 = word
+@bare_kernel
+def _is_plain(first_8: Any, next_8: Any, size: int, number: Any, strings: Any) -> Any:
+    """Whether 1 to 15 ASCII bytes, zero-padded and with their hash, are letters and surely no special case."""
     return (
         ascii_letters(first_8) == HIGH_BITS & low_bytes(min(size, 8))
         and ascii_letters(next_8) == HIGH_BITS & low_bytes(max(size - 8, 0))
-        and find_string(data, position, position + size, strings, SPECIAL) == _NONE
+        and not may_have(strings, number)
     )
 
 
-@kernel
+@bare_kernel
 def _pair_key(first: Any, second: Any) -> Any:
     """uint64, never 0: one number for the hashes of two tokens in a row. Wraps modulo 2**64."""
     return mix(first ^ (second * _PAIR_FACTOR)) | _ONE
 
 
-@kernel
+@bare_kernel
 def _is_pair(pairs: Any, first: Any, second: Any) -> Any:
     """Whether the pair is in the set. One that only shares a key is taken for one that is, which costs a look."""
     key = _pair_key(first, second)
@@ -141,7 +138,7 @@ def _is_pair(pairs: Any, first: Any, second: Any) -> Any:
     return False
 
 
-@kernel
+@bare_kernel
 def char_facts(data: Any, start: int, end: int, classes: Any) -> Any:
     """Code points of data[start:end], and whether any is a letter."""
     chars = 0
@@ -154,7 +151,7 @@ def char_facts(data: Any, start: int, end: int, classes: Any) -> Any:
     return chars, letter
 
 
-@kernel
+@bare_kernel
 def describe(data: Any, spans: Any, classes: Any, out: Any) -> None:
     """Fill out, hashes, code points and letters as in Words, for spans, int64 (2, num_words)."""
     hashes, num_chars, has_letter = out
@@ -164,14 +161,14 @@ def describe(data: Any, spans: Any, classes: Any, out: Any) -> None:
         num_chars[word], has_letter[word] = char_facts(data, start, end, classes)
 
 
-@kernel
+@bare_kernel
 def _put(spans: Any, word: int, start: int, end: int) -> Any:
     spans[0, word] = start
     spans[1, word] = end
     return word + 1
 
 
-@kernel
+@bare_kernel
 def _cut_chunk(data: Any, span: Any, classes: Any, strings: Any, spans: Any, word: int) -> Any:
     """Write the words of one chunk from `word` on; the number of the next one.
 
@@ -213,7 +210,7 @@ def _cut_chunk(data: Any, span: Any, classes: Any, strings: Any, spans: Any, wor
     return word
 
 
-@kernel
+@bare_kernel
 def _put_special(spans: Any, word: int, first: int, last: int, cuts: Any) -> Any:
     """Write the tokens of a special case."""
     start = first
@@ -224,7 +221,7 @@ def _put_special(spans: Any, word: int, first: int, last: int, cuts: Any) -> Any
     return word
 
 
-@kernel
+@bare_kernel
 def _cut_core(data: Any, span: Any, classes: Any, spans: Any, word: int) -> Any:
     """Write what is left between affixes: an address in one piece, or else what lies around infixes."""
     first, last = span

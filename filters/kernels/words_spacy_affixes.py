@@ -7,7 +7,7 @@ list, which is never a longer one.
 
 from typing import Any
 
-from filters.kernels.jit import kernel
+from filters.kernels.bare import bare_kernel
 from filters.kernels.unicode import code_point, last_code_point_start, width
 from filters.kernels.words_spacy_strings import MAX_STRING_BYTES, UNIT, find_string
 
@@ -20,12 +20,12 @@ CURRENCY, DECIMAL, WORD = 1024, 2048, 4096
 _ELLIPSIS, _DEGREE, _EN_DASH, _EM_DASH, _QUOTE_MARK = 0x2026, 0xB0, 0x2013, 0x2014, 0x2019
 
 
-@kernel
+@bare_kernel
 def _is_digit(byte: int) -> Any:
     return ord("0") <= byte <= ord("9")
 
 
-@kernel
+@bare_kernel
 def _num_dots(data: Any, first: int, last: int) -> Any:
     """Dots in a row from `first` on."""
     position = first
@@ -34,7 +34,7 @@ def _num_dots(data: Any, first: int, last: int) -> Any:
     return position - first
 
 
-@kernel
+@bare_kernel
 def prefix_size(data: Any, first: int, last: int, classes: Any) -> Any:
     """Bytes of the prefix of data[first:last]; 0 for none."""
     byte = data[first]
@@ -53,7 +53,7 @@ def prefix_size(data: Any, first: int, last: int, classes: Any) -> Any:
     return 0
 
 
-@kernel
+@bare_kernel
 def suffix_size(data: Any, first: int, last: int, classes: Any, strings: Any) -> Any:
     """Bytes of the longest suffix of data[first:last]; 0 for none."""
     if first >= last:
@@ -77,7 +77,7 @@ def suffix_size(data: Any, first: int, last: int, classes: Any, strings: Any) ->
     return _unit_size(data, first, last, strings)
 
 
-@kernel
+@bare_kernel
 def _dot_size(data: Any, first: int, dot: int, classes: Any) -> Any:
     """Bytes of the suffix that ends with the dot at `dot`."""
     start = dot
@@ -101,7 +101,7 @@ def _dot_size(data: Any, first: int, dot: int, classes: Any) -> Any:
     return 1 if second == _DEGREE and (folded == ord("c") or folded == ord("f") or folded == ord("k")) else 0
 
 
-@kernel
+@bare_kernel
 def _dollar_size(data: Any, first: int, last: int) -> Any:
     """Bytes of "C$", "A$" or "US$" behind a digit; 0 where the dollar is none of these."""
     before = data[last - 2] if last - first >= 2 else 0
@@ -111,7 +111,7 @@ def _dollar_size(data: Any, first: int, last: int) -> Any:
     return size if last - size > first and _is_digit(data[last - size - 1]) else 0
 
 
-@kernel
+@bare_kernel
 def _unit_size(data: Any, first: int, last: int, strings: Any) -> Any:
     """Bytes of the unit behind the last digit, if all that follows the digit is a unit."""
     position = last - 1
@@ -123,7 +123,7 @@ def _unit_size(data: Any, first: int, last: int, strings: Any) -> Any:
     return 0
 
 
-@kernel
+@bare_kernel
 def infix_size(data: Any, span: Any, position: int, classes: Any) -> Any:
     """Bytes of the infix that starts at position; 0 for none."""
     first, last = span
@@ -142,7 +142,7 @@ def infix_size(data: Any, span: Any, position: int, classes: Any) -> Any:
     return 0
 
 
-@kernel
+@bare_kernel
 def _joint_size(data: Any, position: int, last: int, numbers: Any, classes: Any) -> Any:
     """Bytes of the infix at position that needs a fitting code point on both of its sides."""
     number, before = numbers
@@ -163,7 +163,7 @@ def _joint_size(data: Any, position: int, last: int, numbers: Any, classes: Any)
     return _hyphen_size(data, position, last, number, classes)
 
 
-@kernel
+@bare_kernel
 def _hyphen_size(data: Any, position: int, last: int, number: Any, classes: Any) -> Any:
     """Bytes of a hyphen, dash or tilde, or of up to three hyphens or two long dashes, before a letter."""
     most = 3 if number == ord("-") else 2 if number == _EM_DASH else 1

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from filters.kernels.bare import bare_kernel
 from filters.kernels.bits import next_byte
-from filters.kernels.jit import kernel
 from filters.kernels.unicode import code_point, width
 
 _DOT, _AT, _COLON = np.uint64(ord(".")), np.uint64(ord("@")), np.uint64(ord(":"))
@@ -22,7 +22,7 @@ _LAST_HOST_CHAR = 0xFFFF
 _FIRST_HOST_CHAR_BEYOND_ASCII = 0xA1
 
 
-@kernel
+@bare_kernel
 def is_url(data: Any, first: int, last: int, classes: Any, bits: Any) -> Any:
     """Whether data[first:last], without white space, is an address.
 
@@ -43,7 +43,7 @@ def is_url(data: Any, first: int, last: int, classes: Any, bits: Any) -> Any:
     return False
 
 
-@kernel
+@bare_kernel
 def _scheme_end(data: Any, first: int, last: int, classes: Any, word_bit: int) -> Any:
     """Where "scheme://" ends; first where there is none."""
     colon = next_byte(data, first, last, _COLON)
@@ -61,7 +61,7 @@ def _scheme_end(data: Any, first: int, last: int, classes: Any, word_bit: int) -
     return colon + 3 if chars >= 2 else first
 
 
-@kernel
+@bare_kernel
 def _is_host_and_path(data: Any, first: int, last: int, classes: Any, bits: Any) -> Any:
     """Whether data[first:last] is a host, perhaps with port and path."""
     end = _address_end(data, first, last, classes, bits[1])
@@ -71,7 +71,7 @@ def _is_host_and_path(data: Any, first: int, last: int, classes: Any, bits: Any)
     return end > 0 and _is_port_and_path(data, end, last, classes, bits[1])
 
 
-@kernel
+@bare_kernel
 def _is_port_and_path(data: Any, position: int, last: int, classes: Any, digit_bit: int) -> Any:
     if position < last and data[position] == ord(":"):
         end, digits = _run(data, position + 1, last, classes, digit_bit)
@@ -81,7 +81,7 @@ def _is_port_and_path(data: Any, position: int, last: int, classes: Any, digit_b
     return position == last or data[position] == ord("/") or data[position] == ord("?") or data[position] == ord("#")
 
 
-@kernel
+@bare_kernel
 def _run(data: Any, position: int, last: int, classes: Any, bit: int) -> Any:
     """End and code points of the run of one class that starts at position."""
     chars = 0
@@ -91,7 +91,7 @@ def _run(data: Any, position: int, last: int, classes: Any, bit: int) -> Any:
     return position, chars
 
 
-@kernel
+@bare_kernel
 def _domain_end(data: Any, first: int, last: int, classes: Any, lower_bit: int) -> Any:
     """Where labels with a dot each and the last part end; 0 where there are none."""
     position = first
@@ -106,7 +106,7 @@ def _domain_end(data: Any, first: int, last: int, classes: Any, lower_bit: int) 
     return end if labels > 0 and 2 <= chars <= _MAX_TOP_CHARS else 0
 
 
-@kernel
+@bare_kernel
 def _label_end(data: Any, first: int, last: int) -> Any:
     """Where the dot behind a label is: 1 to 64 code points that begin and end with a letter or digit; else 0."""
     position = first
@@ -124,7 +124,7 @@ def _label_end(data: Any, first: int, last: int) -> Any:
     return 0
 
 
-@kernel
+@bare_kernel
 def _is_host_char(number: Any) -> Any:
     return (
         ord("a") <= number <= ord("z")
@@ -134,7 +134,7 @@ def _is_host_char(number: Any) -> Any:
     )
 
 
-@kernel
+@bare_kernel
 def _address_end(data: Any, first: int, last: int, classes: Any, digit_bit: int) -> Any:
     """Where an IPv4 address outside the private ranges ends; 0 where there is none.
 
@@ -143,24 +143,24 @@ def _address_end(data: Any, first: int, last: int, classes: Any, digit_bit: int)
     if first >= last or not ord("1") <= data[first] <= ord("9"):
         return 0
     position = first
-    octets = np.zeros(4, np.int64)
+    network: Any = 0
     for index in range(4):
         end, digits = _run(data, position, last, classes, digit_bit)
         if not 1 <= digits <= 3:
             return 0
-        octets[index] = _octet(data, position, end)
-        if not _is_octet(octets[index], digits, index):
+        octet = _octet(data, position, end)
+        if not _is_octet(octet, digits, index) or (index < 3 and not (end < last and data[end] == ord("."))):
             return 0
-        if index < 3 and not (end < last and data[end] == ord(".")):
-            return 0
+        if index < 2:
+            network = network << 12 | octet
         position = end + 1
-    return 0 if _is_private(octets[0], octets[1]) else position - 1
+    return 0 if _is_private(network >> 12, network & 0xFFF) else position - 1
 
 
-@kernel
+@bare_kernel
 def _octet(data: Any, first: int, last: int) -> Any:
     """Up to three digits in base 16, other scripts' digits as 10: 0x2A means "2" and any digit."""
-    value = 0
+    value: Any = 0
     position = first
     while position < last:
         byte = data[position]
@@ -169,7 +169,7 @@ def _octet(data: Any, first: int, last: int) -> Any:
     return value
 
 
-@kernel
+@bare_kernel
 def _is_octet(value: Any, digits: int, index: int) -> Any:
     """Whether the digits may stand at this place: the first is 1 to 223, the last 1 to 254, others have any zeros."""
     first, second, third = value >> 8, (value >> 4) & 15, value & 15
@@ -183,7 +183,7 @@ def _is_octet(value: Any, digits: int, index: int) -> Any:
     return second <= 4 or (second == 5 and third <= (5 if index < 3 else 4))
 
 
-@kernel
+@bare_kernel
 def _is_private(first: Any, second: Any) -> Any:
     """10, 127, 169.254, 192.168 and 172.16 to 172.31."""
     if first == 0x10 or first == 0x127:

@@ -1,0 +1,23 @@
+"""The decorator for kernels that make no arrays."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+
+from filters.kernels.cache import KernelCache, kernel_folder, why_unusable
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def bare_kernel(function: F) -> F:
+    """As filters.kernels.jit.kernel, for code that only writes to arrays it is given.
+
+    numba then counts no references to them. Where many helpers take several arrays, counting takes most of the time:
+    cutting spaCy's words ran 1.7 times as fast without. Code that makes an array does not compile. `_nrt` is numba's
+    own name for the switch.
+    """
+    dispatcher = numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function)
+    if why_unusable(kernel_folder()) is None:
+        dispatcher._cache = KernelCache(function)
+    return cast("F", dispatcher)
