@@ -87,7 +87,7 @@ def test_the_rules_give_their_own_reasons_paragraphs_before_lines() -> None:
 
 def test_the_defaults_are_the_paper_s() -> None:
     limits = [getattr(RULE, bound.limit) for bound in RULE.bounds]
-    assert limits == [0.30, 0.30, 0.20, 0.20, 0.20, 0.18, 0.16, 0.15, 0.14, 0.13, 0.12, 0.11, 0.10]
+    assert limits == [1, 0.30, 0.20, 0.30, 0.20, 0.20, 0.18, 0.16, 0.15, 0.14, 0.13, 0.12, 0.11, 0.10]
 
 
 def test_a_single_line_of_many_words_is_measured_in_linear_room() -> None:
