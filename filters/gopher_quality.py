@@ -24,6 +24,10 @@ Definitions, where the paper is silent and systems differ:
 - Stop words are counted as different words present, as the paper's wording has it and as datatrove does (DCLM and
   NeMo Curator count occurrences: "the the" passes there), but in any letter case: "The" counts.
 - A document without words has mean length and ratios 0.
+- `symbol_ratio` has both kinds of symbols together; only DCLM limits it (`max_symbol_ratio = 0.1`, the other two off).
+- `semantics = "dclm"`, after DCLM: a page is as long as its `words` ("fasttext" there) that start with a letter or a
+  number; all else is for each word of str.split(). Bullets are ● • * -; ". . ." is an ellipsis too; stop words are
+  counted each time they occur, in any case of their ASCII letters.
 
 Parameters: bounds are inclusive; None turns a rule off; see the fields.
 

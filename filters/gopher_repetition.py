@@ -30,6 +30,11 @@ Definitions, where the paper is silent and systems differ:
   once (elsewhere a run of one word can exceed 1).
 - Duplicate n-grams: every character in any copy, the first included, once: the paper's "taking care not to count
   characters that occur in overlapping n-grams more than once", as in DCLM. datatrove leaves out first copies.
+- `semantics = "dclm"`, after DCLM: all copies of a line or paragraph count, the first too; a paragraph is what lies
+  between two line feeds in a row, with nothing between them; a page without any line has shares of 1. n-grams are of
+  those `words` ("uax29" there) that start with a letter or a number. The top n-gram's copies count in full where they
+  overlap, each as long as the longest of those equally frequent. DCLM tests lines before paragraphs; since it gives
+  one reason for all of these rules, the order here is ours.
 
 Parameters: bounds are inclusive; None turns a rule off; the defaults are the paper's.
 
