@@ -61,7 +61,7 @@ from filters.kernels.lines import find_lines, lines_apart
 from filters.kernels.spacy_sentences import count_spacy_sentences
 from filters.kernels.split_lines import find_split_lines
 from filters.kernels.tallies import sum_by_document
-from filters.words import find_words
+from filters.words import find_words, words_version
 
 # The marks that end a line, and whether citations count as words.
 _RULES = {"reference": ('.?!"', False), "datatrove": (".?!\"'", True)}
@@ -120,6 +120,9 @@ class C4(Edit):
         lines = documents.lines
         num_chars = sum_by_document(lines.num_chars, lines.offsets) + lines.num_line_ends
         return strip_texts(text), {"num_chars": num_chars.astype(np.float64), **columns}
+
+    def _words_version(self) -> str | None:
+        return words_version("spacy_en") if self.sentences == "spacy" else None
 
     def score(self, documents: Documents) -> Columns:
         """The columns of `edit`, for those who do not want the text."""

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.shared, pytest.mark.slow]
 
 RECIPE = """
 name = "real"
-preset = "fineweb"
+preset = "datatrove@0.10"
 seed = 3
 
 [[source]]

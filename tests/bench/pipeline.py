@@ -34,7 +34,7 @@ from tests.shared import SHARED
 ROUNDS = 3
 RECIPE = """
 name = "bench"
-preset = "fineweb"
+preset = "datatrove@0.10"
 [[source]]
 name = "web"
 format = "{format}"

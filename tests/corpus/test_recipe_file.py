@@ -82,13 +82,13 @@ def test_overrides_reach_rules_tables_and_top_level_keys(write):
 
 def test_a_preset_is_the_base_and_the_recipe_overrides_it(write):
     plain = read_recipe(write(SMALL))
-    fine = read_recipe(write('preset = "fineweb"\n' + SMALL))
+    fine = read_recipe(write('preset = "datatrove@0.10"\n' + SMALL))
     rules = [rule.rule for rule in fine.filter]
     assert rules[:2] == ["gopher_repetition", "gopher_quality"]
     assert fine.filter[1].min_words == 20
     assert fine.language.keep == ["en"]
     assert plain.language.keep == []
-    assert "There are:" in error(write('preset = "finewep"\n' + SMALL))
+    assert "There are:" in error(write('preset = "datatrove@0.1"\n' + SMALL))
 
 
 def test_the_resolved_recipe_reads_back_as_itself(write):
@@ -117,5 +117,5 @@ def test_limits_that_nothing_can_pass_are_refused(write):
 
 def test_an_empty_list_takes_a_presets_filters_away_and_no_table_is_an_error(write):
     plain = SMALL[: SMALL.index("[[filter]]")]
-    assert read_recipe(write('preset = "fineweb"\nfilter = []\n' + plain)).filter == []
-    assert "[[filter]] has rule = None" in error(write('preset = "fineweb"\nfilter = ["c4"]\n' + plain))
+    assert read_recipe(write('preset = "datatrove@0.10"\nfilter = []\n' + plain)).filter == []
+    assert "[[filter]] has rule = None" in error(write('preset = "datatrove@0.10"\nfilter = ["c4"]\n' + plain))
