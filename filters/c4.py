@@ -5,8 +5,8 @@ thousand characters, name JavaScript, or speak of cookies, privacy or terms of u
 "[12]", "[edit]" and "[citation needed]" from the lines that stay. Then a page is dropped that is very long, that has
 "lorem ipsum" or "{" in a line that is otherwise whole, or that keeps fewer than three sentences.
 
-Why: on raw web pages the lines without a full stop are menus, headings, buttons and captions; warnings about JavaScript
-and cookies come from templates, braces from code that leaked into the text.
+Why such documents are removed: on raw web pages the lines without a full stop are menus, headings, buttons and
+captions; warnings about JavaScript and cookies come from templates, braces from code that leaked into the text.
 
 Known harm: Dodge et al. 2021 (arXiv:2104.08758) documented the data set made by these rules and found that it holds no
 code by design and, through the word list that belongs to them (`bad_words`), fewer texts about minorities. Headings,
@@ -18,7 +18,7 @@ Kept:    "The river rises in the hills [3]. It is 40 km long." without the "[3]"
 Removed: "Home | About | Contact"; "Please enable JavaScript to see this page."; "Continue reading...".
 Dropped: a page of code snippets whose lines end with a full stop or a quotation mark (curly_brace).
 
-Definitions, after the reference code, in its order:
+Definitions: after the reference code, in its order.
 - Lines are cut where str.splitlines cuts and stripped of white space; blank lines vanish and are not counted as
   removed. The text that stays is joined by single line feeds, also in documents where nothing was removed, and
   stripped again as a whole.

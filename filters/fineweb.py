@@ -16,14 +16,14 @@ and fails the first rule. We know this from the definitions; the publication rep
 Kept:    an article with paragraphs of several sentences, one line each.
 Dropped: a navigation page of link titles (few_line_ends); a list of 40 cities (short_lines).
 
-Definitions, after datatrove 0.10.1 (in force since December 2024):
+Definitions: after datatrove 0.10.1 (in force since December 2024).
 - Lines are cut at line feeds; lines of white space only do not count. Nothing is stripped from the others: a line that
   ends in ". " has no mark at its end, and counts as another line than the same one without the space.
 - Sentence marks are the 159 code points of Unicode's Sentence_Terminal: . ! ? 。 ！ ？ । ؟ and others; no quotation
   marks, brackets, colons or ellipses ("…"; three dots end with a dot and count).
 - A short line has at most `short_line_chars` code points.
 - Copies of a line after the first count as repeated; the share is of all code points but line feeds.
-- Words are those of str.split() (datatrove: spaCy tokens, which are more), so the last rule is a little stricter here.
+- Words are those of str.split(), so the last rule is a little stricter than datatrove's, whose `words` are "spacy_en".
 - A document whose lines are all blank is empty; one without words has 0 line feeds a word.
 - `semantics = "fineweb-2024-04"` is what made the published data set, after datatrove 0.2.0: the marks are . ' " ! ?,
   blank lines count in the first two rules, and a document exactly at a limit of the first three falls too (a page

@@ -16,7 +16,7 @@ how much good text each rule removes; `whatif` and the audit of a corpus show it
 Kept:    an encyclopedia article of 400 words.
 Dropped: "Home | About | Contact" (too_few_words); a page of "Read more..." teasers (too_many_ellipsis_lines).
 
-Definitions, where the paper is silent and systems differ:
+Definitions: where the paper is silent systems differ.
 - A word is what str.split() gives, punctuation included. datatrove counts spaCy tokens, so that punctuation marks are
   words of their own; its ratios are lower for hash signs and higher for words without a letter.
 - Lengths are code points. Lines are cut at line feeds and blank lines do not count (datatrove counts them).
@@ -28,6 +28,13 @@ Definitions, where the paper is silent and systems differ:
 - `semantics = "dclm"`, after DCLM: a page is as long as its `words` ("fasttext" there) that start with a letter or a
   number; all else is for each word of str.split(). Bullets are ● • * -; ". . ." is an ellipsis too; stop words are
   counted each time they occur, in any case of their ASCII letters.
+- `semantics = "datatrove"`, after datatrove 0.10.1, whose `words` are "spacy_en": words of punctuation alone do not
+  count as words nor in their mean length, but in every ratio, so that 80 % words with a letter is a stricter limit
+  there. Lines are those of str.splitlines with blank ones; only • and - are bullets; stop words must be in lower case:
+  a text in capitals has none. A full-width "１" is punctuation to it. Where `min_words` is off it fails on empty text
+  and lets pass what has only punctuation; here such a text has mean length 0.
+- `semantics = "fineweb-2024-04"`, after datatrove 0.2.0: the same, but each copy of a stop word counts, and few ends of
+  sentences beyond . ! ? are punctuation.
 
 Parameters: bounds are inclusive; None turns a rule off; see the fields.
 

@@ -17,7 +17,7 @@ Kept:    an article in which a name of two words occurs ten times in a thousand.
 Dropped: "Buy now. " forty times (top_2_gram); a forum page with the same signature under each post
          (duplicate_lines).
 
-Definitions, where the paper is silent and systems differ:
+Definitions: where the paper is silent systems differ.
 - Lines are cut at line feeds; a paragraph is a run of lines between blank lines. White space around a line is left
   out, blank lines do not count, and a document of one line or paragraph cannot repeat it.
 - A line is a duplicate if it occurred before: the first copy is not counted, as in datatrove and NeMo Curator. DCLM
@@ -35,6 +35,16 @@ Definitions, where the paper is silent and systems differ:
   those `words` ("uax29" there) that start with a letter or a number. The top n-gram's copies count in full where they
   overlap, each as long as the longest of those equally frequent. DCLM tests lines before paragraphs; since it gives
   one reason for all of these rules, the order here is ours.
+- `semantics = "datatrove"`, after datatrove 0.10.1, whose `words` are "spacy_en": lines are what lies between runs of
+  line feeds, as it is, paragraphs what lies between two or more; a line feed at the start or end of a text makes an
+  empty line. All shares are of the whole text. The top n-gram is the first of the most frequent ones, with its spaces,
+  times its copies, even if there is one: nearly every text below a dozen words falls to it, and the share may exceed
+  1. Duplicate n-grams are looked for from the start, without spaces between their words ("ab" "c" is "a" "bc"); behind
+  one that was met before the search goes on, so what overlaps it is never met, and first copies do not count: a text
+  of three equal parts has two thirds at most, less its spaces.
+- `semantics = "fineweb-2024-04"`, after datatrove 0.2.0: the same, but lines are those of str.splitlines, so that every
+  blank line after the first is a duplicate.
+- An empty document is dropped as such, as datatrove does; nothing in it could repeat.
 
 Parameters: bounds are inclusive; None turns a rule off; the defaults are the paper's.
 
