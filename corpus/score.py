@@ -33,7 +33,10 @@ from manifests.shards import FileEntry, TableWriter
 # Raise a number when the bytes that its step writes change for an unchanged recipe.
 STEP_VERSIONS = {"text": 2, "scores": 1, "decisions": 1, "runs": 1}
 # Libraries whose version decides bytes: another version redoes the step.
-SCORE_LIBRARIES = ("ahocorasick_rs", "fasttext-numpy2-wheel", "phonenumbers", "publicsuffixlist", "python-stdnum")
+SCORE_LIBRARIES = (
+    *("ahocorasick_rs", "kenlm", "nltk", "phonenumbers", "publicsuffixlist", "python-stdnum", "sentencepiece"),
+    "spacy",
+)
 
 
 @dataclass(frozen=True)

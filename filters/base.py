@@ -133,7 +133,9 @@ class Documents:
         return find_lines(self.text)
 
     def with_text(self, text: pa.Array) -> "Documents":
-        """The same documents with other text; shared views are made anew."""
+        """The same documents with other text; where it differs, shared views are made anew."""
+        if pa.chunked_array([text], text.type).equals(self.table["text"]):
+            return self
         index = self.table.schema.get_field_index("text")
         return Documents(self.table.set_column(index, "text", text))
 
@@ -196,19 +198,26 @@ class Filter(Strict):
     def reject(self, scores: pa.Table) -> pa.Array:
         """The reason (`rule.defect`) for each row, or null to keep it; sees only columns named `<rule>.<measure>`."""
         first = np.full(scores.num_rows, -1, np.int32)
-        for index, bound in reversed(list(enumerate(self.bounds))):
-            limit = getattr(self, bound.limit)
-            if limit is not None:
-                # A measure that was not taken is null, NaN here, and beyond no limit.
-                values = scores[f"{self.rule}.{bound.measure}"].to_numpy()
-                first[_BEYOND[bound.side, self.excludes(bound)](values, limit)] = index
-        reasons = pa.array([f"{self.rule}.{bound.defect}" for bound in self.bounds], pa.string())
+        limits = self.limits()
+        for index, (bound, limit) in reversed(list(enumerate(limits))):
+            # A measure that was not taken is null, NaN here, and beyond no limit.
+            values = scores[f"{self.rule}.{bound.measure}"].to_numpy()
+            first[_BEYOND[bound.side, self.excludes(bound)](values, limit)] = index
+        reasons = pa.array([f"{self.rule}.{bound.defect}" for bound, _ in limits], pa.string())
         return reasons.take(pa.array(first, mask=first < 0))
 
-    @classmethod
-    def column_types(cls) -> dict[str, pa.DataType]:
+    def measured(self) -> tuple[str, ...]:
+        """The measures that this config takes: `measures` unless the config names others."""
+        return self.measures
+
+    def limits(self) -> list[tuple[Bound, float]]:
+        """The bounds that are on, in order, each with its limit."""
+        limits = [(bound, getattr(self, bound.limit)) for bound in self.bounds]
+        return [(bound, limit) for bound, limit in limits if limit is not None]
+
+    def column_types(self) -> dict[str, pa.DataType]:
         """Type of each ledger column of this filter; float64 unless a filter says otherwise."""
-        return {f"{cls.rule}.{measure}": pa.float64() for measure in cls.measures}
+        return {f"{self.rule}.{measure}": pa.float64() for measure in self.measured()}
 
     @classmethod
     def defects(cls) -> tuple[str, ...]:
