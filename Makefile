@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test check bench clean
+.PHONY: setup demo test check bench peers clean
 
 setup: $(STAMP)
 
@@ -30,5 +30,14 @@ check: setup
 bench: setup
 	$(BIN)/python -m tests.bench
 
+# What datatrove answers about the shared data, stored for the tests; it needs other versions than ours of what we share.
+peers: setup
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --requirement tests/peers/requirements.txt
+	$(BIN)/python -m tests.peers.documents .venv-peers/documents.jsonl
+	.venv-peers/bin/python tests/peers/make_datatrove_fixture.py .venv-peers/documents.jsonl \
+		$$($(BIN)/python -c 'from filters import Language; print(Language().model_path)') \
+		tests/peers/fixtures/datatrove-0.10.1.parquet
+
 clean:
-	rm -rf $(VENV) demo build *.egg-info
+	rm -rf $(VENV) .venv-peers demo build *.egg-info
