@@ -21,6 +21,8 @@ from manifests.errors import ModelError, RecipeError
 from tests.edge_cases import check_filter, measure, reasons
 from tests.reference.perplexity import ccnet_normalized, perplexity_of
 
+pytest.importorskip("kenlm", reason="kenlm is built from source, for which a C++ compiler is needed")
+
 # log10 probabilities, and the back-off weights behind them, of a model whose sums are easy.
 ARPA = """\\data\\
 ngram 1=6
