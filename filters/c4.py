@@ -57,7 +57,7 @@ from filters.bad_words import count_bad_words, read_bad_words
 from filters.base import Bound, Columns, Documents, Edit, FilePath
 from filters.kernels.buffers import text_buffers
 from filters.kernels.c4_lines import COUNTS, LineRules, clean_lines, strip_texts
-from filters.kernels.lines import find_lines, lines_apart
+from filters.kernels.lines import find_lines
 from filters.kernels.spacy_sentences import count_spacy_sentences
 from filters.kernels.split_lines import find_split_lines
 from filters.kernels.tallies import sum_by_document
@@ -95,7 +95,8 @@ class C4(Edit):
     bad_words: FilePath | None = None
 
     def check(self) -> None:
-        """Raise RecipeError or InputError if the list of bad words cannot be used."""
+        """Raise RecipeError or InputError if spaCy or the list of bad words is wanted and cannot be used."""
+        super().check()
         if self.bad_words is not None:
             read_bad_words(self.bad_words)
 
@@ -133,6 +134,5 @@ def _spacy_sentences(text: pa.Array) -> npt.NDArray[np.float64]:
     """Sentences of the lines of each text, each line on its own: float64 (num_documents,)."""
     buffers = text_buffers(text)
     lines = find_lines(buffers)
-    apart = lines_apart(buffers, lines)
-    counts = count_spacy_sentences(apart, find_words(apart, "spacy_en"))
+    counts = count_spacy_sentences(buffers, find_words(buffers, "spacy_en"), lines.starts, lines.ends)
     return sum_by_document(counts, lines.offsets).astype(np.float64)

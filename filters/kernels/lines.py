@@ -72,16 +72,6 @@ def find_lines(text: TextBuffers) -> Lines:
     )  # fmt: skip
 
 
-def lines_apart(text: TextBuffers, lines: Lines) -> TextBuffers:
-    """Each line as a text of its own, without the line feeds between them."""
-    data = text.data[text.offsets[0] : text.offsets[-1]]
-    data = data[data != ord("\n")]
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lines.ends - lines.starts)])
-    data.setflags(write=False)
-    offsets.setflags(write=False)
-    return TextBuffers(data, offsets)
-
-
 @kernel
 def _count_lines(data: Any, offsets: Any, line_offsets: Any) -> None:
     for document in range(len(offsets) - 1):

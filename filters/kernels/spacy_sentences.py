@@ -37,35 +37,44 @@ def _marks() -> npt.NDArray[np.uint8]:
     return marks
 
 
-def count_spacy_sentences(text: TextBuffers, words: Words) -> npt.NDArray[np.int64]:
-    """Sentences of each text: int64 (num_documents,), at least 1, also of an empty text, as datatrove 0.10.1 has it.
+def count_spacy_sentences(
+    text: TextBuffers, words: Words, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Sentences of each span of bytes, a text or a line: int64 (num_spans,), at least 1, also of an empty one.
 
-    words: those of `spacy_en`. A sentence starts at the first token that is no punctuation after one that ends a
-    sentence; white space is a token, but for a single space behind a word, so two spaces at the end start one more.
+    words: those of `spacy_en`; starts, ends: int64 (num_spans,), ascending, none within a word.
+    A sentence starts at the first token that is no punctuation after one that ends a sentence; white space is a token,
+    but for a single space behind a word, so two spaces at the end start one more. That an empty text has one sentence
+    is datatrove's way (0.10.1).
     """
-    counts = np.ones(text.num_documents, np.int64)
-    _count(text.data, text.offsets, (words.starts, words.ends, words.offsets), _marks(), counts)
+    counts = np.ones(len(starts), np.int64)
+    _count(text.data, (starts, ends), (words.starts, words.ends), _marks(), counts)
     return counts
 
 
 @kernel
-def _count(data: Any, offsets: Any, words: Any, marks: Any, counts: Any) -> None:
-    starts, ends, word_offsets = words
-    for document in range(len(offsets) - 1):
-        behind = offsets[document]
+def _count(data: Any, spans: Any, words: Any, marks: Any, counts: Any) -> None:
+    span_starts, span_ends = spans
+    starts, ends = words
+    word = 0
+    for span in range(len(counts)):
+        behind, limit = span_starts[span], span_ends[span]
         ended = False
-        for word in range(word_offsets[document], word_offsets[document + 1]):
+        while word < len(starts) and starts[word] < behind:
+            word += 1
+        while word < len(starts) and starts[word] < limit:
             if ended and _has_space_token(data, behind, starts[word]):
-                counts[document] += 1
+                counts[span] += 1
                 ended = False
             mark = _mark(data, starts[word], ends[word], marks)
             if mark & _ENDS_SENTENCE:
                 ended = True
             elif ended and not mark & _PUNCTUATION:
-                counts[document] += 1
+                counts[span] += 1
                 ended = False
             behind = ends[word]
-        counts[document] += ended and _has_space_token(data, behind, offsets[document + 1])
+            word += 1
+        counts[span] += ended and _has_space_token(data, behind, limit)
 
 
 @kernel

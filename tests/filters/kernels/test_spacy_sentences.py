@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from filters.kernels.buffers import TextBuffers, text_buffers
-from filters.kernels.lines import find_lines, lines_apart
+from filters.kernels.lines import find_lines
 from filters.kernels.spacy_sentences import count_spacy_sentences
 from filters.words import find_words
 from tests.edge_cases import EDGE_TEXTS
@@ -17,7 +17,7 @@ def _buffers(texts: list[str]) -> TextBuffers:
 
 
 def _counted(text: TextBuffers) -> list[int]:
-    return count_spacy_sentences(text, find_words(text, "spacy_en")).tolist()
+    return count_spacy_sentences(text, find_words(text, "spacy_en"), text.offsets[:-1], text.offsets[1:]).tolist()
 
 
 @cache
@@ -62,6 +62,7 @@ def test_more_than_one_space_after_the_last_mark_is_a_sentence() -> None:
 def test_edge_texts_agree_with_spacy() -> None:
     texts = [text for text in EDGE_TEXTS if len(text) < 10_000]
     assert _counted(_buffers(texts)) == [_slow(text) for text in texts]
+    assert _by_line(texts) == [_slow(line) for text in texts for line in text.split("\n")]
 
 
 def test_a_slice_two_chunks_and_writable_buffers_give_the_same() -> None:
@@ -75,19 +76,21 @@ def test_a_slice_two_chunks_and_writable_buffers_give_the_same() -> None:
         assert _counted(buffers) == [2, 1, 3]
 
 
-def test_lines_apart_are_the_lines_without_their_ends() -> None:
-    column = pa.array(["before\n", "a\n\nbé\n", "", "c"], pa.large_string()).slice(1, 3)
-    text = text_buffers(column)
-    apart = lines_apart(text, find_lines(text))
-    texts = [bytes(apart.data[apart.offsets[row] : apart.offsets[row + 1]]).decode() for row in range(6)]
-    assert texts == ["a", "", "bé", "", "", "c"]
-    assert apart.num_documents == 6
+def _by_line(texts: list[str]) -> list[int]:
+    text = _buffers(texts)
+    lines = find_lines(text)
+    return count_spacy_sentences(text, find_words(text, "spacy_en"), lines.starts, lines.ends).tolist()
 
 
-PIECES = ("a", "B", ".", "!", "?", '"', ")", "(", ",", " ", "  ", "\t", "…", "。", "\xa0", "1", "'s")
+def test_lines_have_sentences_of_their_own() -> None:
+    assert _by_line(["One. Two\nthree.\n\n Four.  \n", "", "Five"]) == [2, 1, 1, 2, 1, 1, 1]
+
+
+PIECES = ("a", "B", ".", "!", "?", '"', ")", "(", ",", " ", "  ", "\t", "…", "。", "\xa0", "1", "'s", "\n", ":", ")")
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=20).map("".join), max_size=4))
 def test_counts_agree_with_spacy(texts: list[str]) -> None:
     assert _counted(_buffers(texts)) == [_slow(text) for text in texts]
+    assert _by_line(texts) == [_slow(line) for text in texts for line in text.split("\n")]
