@@ -1,0 +1,135 @@
+"""How long datatrove takes: run in its own environment by `python -m tests.bench datatrove`; prints one line of JSON.
+
+    python time_datatrove.py filters DOCUMENTS
+    python time_datatrove.py pipeline SHARDS OUT MODEL TOKENIZER
+
+filters: CPU seconds of the four filters of its example for FineWeb, one after the other on each of the documents (lines
+of JSON with id and text): `all`, each filter sees every document; `survivors`, one sees what those before it keep.
+
+pipeline: from the WET files in SHARDS to token ids below OUT, as examples/fineweb.py and its tokenizing go, each stage
+one task in this process; wall seconds of each stage, and of each block as datatrove itself counts them. Its
+deduplication by signatures holds the reader's time a second time. MODEL: lid.176.ftz; TOKENIZER: a tokenizer.json.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from datatrove.data import Document
+from datatrove.executor import LocalPipelineExecutor
+from datatrove.pipeline.dedup import (
+    MinhashConfig,
+    MinhashDedupBuckets,
+    MinhashDedupCluster,
+    MinhashDedupFilter,
+    MinhashDedupSignature,
+)
+from datatrove.pipeline.filters import (
+    C4QualityFilter,
+    FineWebQualityFilter,
+    GopherQualityFilter,
+    GopherRepetitionFilter,
+    LanguageFilter,
+)
+from datatrove.pipeline.formatters import PIIFormatter
+from datatrove.pipeline.readers import JsonlReader, WarcReader
+from datatrove.pipeline.tokens import DocumentTokenizer
+from datatrove.pipeline.writers import JsonlWriter
+
+MINHASH = MinhashConfig(n_grams=5, num_buckets=14, hashes_per_bucket=8)
+
+
+def four_filters() -> list[Any]:
+    return [
+        GopherRepetitionFilter(),
+        GopherQualityFilter(),
+        C4QualityFilter(filter_no_terminal_punct=False),
+        FineWebQualityFilter(),
+    ]
+
+
+def time_filters(file: str) -> dict[str, Any]:
+    """CPU seconds of this thread, once spaCy is loaded."""
+    with open(file, encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    filters = four_filters()
+    every_filter(filters, Document(text="The first text loads what is loaded once. " * 20, id="warm-up"))
+    return {"all": time_each(every_filter, filters, rows), "survivors": time_each(until_dropped, filters, rows)}
+
+
+def time_each(work: Callable[[list[Any], Document], object], filters: list[Any], rows: list[dict[str, str]]) -> float:
+    documents = [Document(text=row["text"], id=row["id"]) for row in rows]
+    start = time.thread_time()
+    for document in documents:
+        work(filters, document)
+    return time.thread_time() - start
+
+
+def every_filter(filters: list[Any], document: Document) -> None:
+    for rule in filters:
+        rule.filter(document)
+
+
+def until_dropped(filters: list[Any], document: Document) -> bool:
+    """Whether all keep the document; a filter says no by False or by a pair of False and why."""
+    return all(rule.filter(document) is True for rule in filters)
+
+
+def stages(shards: str, out: Path, model: str, tokenizer: str) -> dict[str, tuple[int, list[Any]]]:
+    """Number of tasks and blocks of each stage, in run order."""
+    language = LanguageFilter(languages=["en"], language_threshold=0.65)
+    language.model.MODEL_URL = model
+    filtered, pairs, removed = str(out / "filtered"), str(out / "pairs"), str(out / "removed")
+    signatures = str(out / "signatures")
+    return {
+        "filter": (1, [WarcReader(shards), language, *four_filters(), JsonlWriter(filtered)]),
+        "minhash 1": (1, [JsonlReader(filtered), MinhashDedupSignature(signatures, MINHASH)]),
+        "minhash 2": (MINHASH.num_buckets, [MinhashDedupBuckets(signatures, pairs, config=MINHASH)]),
+        "minhash 3": (1, [MinhashDedupCluster(pairs, removed, MINHASH)]),
+        "minhash 4": (
+            1,
+            [JsonlReader(filtered), MinhashDedupFilter(removed), PIIFormatter(), JsonlWriter(str(out / "kept"))],
+        ),
+        "tokens": (
+            1,
+            [
+                JsonlReader(str(out / "kept")),
+                DocumentTokenizer(str(out / "tokens"), tokenizer, eos_token="<|endoftext|>", seed=0),
+            ],
+        ),
+    }
+
+
+def time_pipeline(shards: str, out: str, model: str, tokenizer: str) -> dict[str, Any]:
+    seconds: dict[str, float] = {}
+    blocks: list[tuple[str, str, float, float]] = []
+    for name, (num_tasks, pipeline) in stages(shards, Path(out), model, tokenizer).items():
+        logs = Path(out) / "logs" / name
+        start = time.perf_counter()
+        LocalPipelineExecutor(pipeline, tasks=num_tasks, workers=1, logging_dir=str(logs)).run()
+        seconds[name] = time.perf_counter() - start
+        blocks += [(name, *block) for block in blocks_of(logs / "stats.json")]
+    return {"seconds": seconds, "blocks": blocks}
+
+
+def blocks_of(file: Path) -> list[tuple[str, float, float]]:
+    """Name, wall seconds of all tasks, and documents forwarded, or read by a reader, of each block."""
+    found = []
+    for block in json.loads(file.read_text("utf-8")):
+        times, counts = block["time_stats"], block["stats"]
+        total = times["total"] if isinstance(times, dict) else times
+        number = counts.get("forwarded", counts.get("documents", counts.get("total", 0)))
+        found.append((block["name"].strip(), total, number["total"] if isinstance(number, dict) else number))
+    return found
+
+
+def main() -> None:
+    what, *arguments = sys.argv[1:]
+    print(json.dumps({"filters": time_filters, "pipeline": time_pipeline}[what](*arguments)))
+
+
+if __name__ == "__main__":
+    main()
