@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 Columns = dict[str, np.ndarray]
 
 # What counts as a word; see filters.words.
-WordDefinition = Literal["whitespace", "spacy_en"]
+WordDefinition = Literal["whitespace", "uax29", "fasttext", "spacy_en"]
 
 
 # Query keys of pre-signed addresses of S3, Google Cloud Storage and Azure.
