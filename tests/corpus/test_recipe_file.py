@@ -1,8 +1,9 @@
 import tomllib
+from importlib import resources
 
 import pytest
 
-from corpus.recipe_file import portable, read_recipe, recipe_digest, to_toml
+from corpus.recipe_file import portable, presets, read_recipe, recipe_digest, to_toml
 from manifests.errors import InputError, RecipeError
 
 SMALL = """
@@ -89,6 +90,16 @@ def test_a_preset_is_the_base_and_the_recipe_overrides_it(write):
     assert fine.language.keep == ["en"]
     assert plain.language.keep == []
     assert "There are:" in error(write('preset = "datatrove@0.1"\n' + SMALL))
+
+
+def test_every_preset_can_be_read_and_says_where_it_comes_from(write):
+    for preset in presets():
+        recipe = read_recipe(write(f'preset = "{preset}"\n' + SMALL))
+        assert recipe.filter, preset
+        text = resources.files("corpus.recipes").joinpath(f"{preset}.toml").read_text("utf-8")
+        assert "# Source: " in text, preset
+        assert "# Known differences:" in text, preset
+    assert {"datatrove@0.10", "fineweb@2024-04"} <= set(presets())
 
 
 def test_the_resolved_recipe_reads_back_as_itself(write):
