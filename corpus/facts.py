@@ -70,12 +70,11 @@ def bounds_of(recipe: Recipe) -> list[dict[str, Any]]:
         {
             "column": f"{rule.rule}.{bound.measure}",
             "side": bound.side,
-            "limit": float(getattr(rule, bound.limit)),
+            "limit": float(limit),
             "reason": f"{rule.rule}.{bound.defect}",
         }
         for rule in stage.chain(recipe)
-        for bound in rule.bounds
-        if getattr(rule, bound.limit) is not None
+        for bound, limit in rule.limits()
     ]
 
 

@@ -9,6 +9,7 @@ from filters.gopher_repetition import GopherRepetition
 from filters.language import Language
 from filters.perplexity import Perplexity
 from filters.pii import Pii
+from filters.quality import Quality
 from filters.refinedweb import RefinedWeb
 from filters.refinedweb_urls import RefinedWebUrls
 from filters.repeated_substrings import RepeatedSubstrings
@@ -24,6 +25,7 @@ FILTERS: dict[str, type[Filter]] = {
     "c4": C4,
     "fineweb": FineWeb,
     "perplexity": Perplexity,
+    "quality": Quality,
     "toxicity": Toxicity,
     "pii": Pii,
     "repeated_substrings": RepeatedSubstrings,

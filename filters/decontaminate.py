@@ -95,8 +95,7 @@ class Decontaminate(Edit):
     min_overlap: float | None = Field(default=0.0, ge=0.0, le=1.0)
     action: Literal["drop", "mask"] = "drop"
 
-    @classmethod
-    def column_types(cls) -> dict[str, pa.DataType]:
+    def column_types(self) -> dict[str, pa.DataType]:
         """`decontaminate.item` is a string, the others float64."""
         return {**super().column_types(), "decontaminate.item": pa.string()}
 

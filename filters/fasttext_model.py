@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from filters.fasttext_file import read_model
 from filters.kernels.buffers import TextBuffers
-from filters.kernels.fasttext import predict
+from filters.kernels.fasttext import new_room, predict
 from manifests import shards
 from manifests.errors import ModelError
 from manifests.strict import did_you_mean
@@ -62,7 +62,8 @@ class FastTextModel:
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
         labels = np.empty(text.num_documents, np.int32)
         scores = np.empty(text.num_documents, np.float64)
-        predict(self._dictionary, self._network, (text.data, text.offsets), (wanted, stops), (labels, scores))
+        room = new_room(self._dictionary, text.offsets, len(self._network.weights))
+        predict(self._dictionary, self._network, (text.data, text.offsets), (wanted, stops), room, (labels, scores))
         if not np.isfinite(scores).all():
             raise ModelError(f"{self._path}: its weights are so large that scores are no numbers. Fetch it again.")
         # fastText adds 1e-5 to what it takes the logarithm of.
@@ -76,7 +77,7 @@ def load_model(path: str) -> FastTextModel:
     """
     if "://" in path:
         raise ModelError(
-            f"{path}: fastText models are read from local files only. Copy the model to every machine and name that path."
+            f"{path}: fastText models are read from local files only. Copy it to every machine and name that path."
         )
     return _loaded(path, shards.file_digest(path))
 

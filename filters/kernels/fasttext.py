@@ -1,8 +1,8 @@
-"""fastText's prediction: from bytes to rows of the input matrix, their mean, and the labels' scores.
+"""fastText's prediction: the words and n-grams of a text, their rows of the model, and the mean of these.
 
-Every float32 sum runs in fastText's own order, and every exponential and logarithm is rounded to float32 where fastText
-stores one, so scores are the library's own, not near ones. The order is also why no sum of a word is kept for its next
-occurrence: adding it as a whole would round otherwise.
+Every float32 sum runs in fastText's own order, and exponentials and logarithms are rounded to float32 where fastText
+stores one, so scores are the library's own, not near ones. The order is also why the rows of a word are added one by
+one each time it occurs: their sum as a whole would round otherwise. What is kept of a word is which rows it has.
 """
 
 from typing import Any, NamedTuple
@@ -10,42 +10,42 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from filters.kernels.bits import load_8
+from filters.kernels.bits import load_8, load_up_to_8, num_ones
+from filters.kernels.fasttext_rows import add_rows, uncounted
+from filters.kernels.fasttext_scores import best_label, new_scratch
 from filters.kernels.jit import kernel
-
-SOFTMAX, TREE, SIGMOID = 0, 1, 2  # how scores come out of the output matrix
 
 _FNV_START = np.uint64(2166136261)
 _FNV_FACTOR = np.uint64(16777619)
-_LOW_32 = np.uint64(0xFFFFFFFF)
 _WORD_FACTOR = np.uint64(116049371)
-_ENTRY_TAIL = 10  # a NUL, a count (int64) and a kind (int8) after each word
+_LOW_32 = np.uint64(0xFFFFFFFF)
 
+_TAIL_BYTES = 10  # a NUL, a count (int64) and a kind (int8) after each word of a model's file
 _LABEL_PREFIX = np.frombuffer(b"__label__", np.uint8)
-_END_OF_SENTENCE = np.frombuffer(b"</s>", np.uint8)
+_END_MARK = np.frombuffer(b"</s>", np.uint8)
 _BEGIN_WORD, _END_WORD = np.uint8(ord("<")), np.uint8(ord(">"))
 
-_LOG_SHIFT = 1e-5  # fastText takes log(score + 1e-5)
-_LOG_OF_ZERO = np.float32(np.log(1e-5))  # labels of a tree below this are left out by fastText
-_SIGMOID_LIMIT, _SIGMOID_STEPS = 8, 512
-# In fastText's own precision: float32 arguments and exponentials, a quotient of float64.
-_SIGMOID_AT = (np.arange(_SIGMOID_STEPS + 1) * (2 * _SIGMOID_LIMIT) / _SIGMOID_STEPS - _SIGMOID_LIMIT).astype("f4")
-_SIGMOIDS = (1.0 / (np.float32(1) + np.exp(-_SIGMOID_AT)).astype("f8")).astype("f4")
+_PIECE_BYTES = 128  # of a long word are looked at before the rows found are added
+_KEPT_ROWS = 60  # of words with more rows nothing is kept; 17 ASCII letters have about as many n-grams of 2 to 4
+_MAX_KEPT_WORDS = 1 << 13  # 2.2 MB; four or eight times as many were no faster
+_KEY = 4  # numbers by which a kept word is known
 
 
 class Dictionary(NamedTuple):
-    """What fastText knows of words.
+    """What a model knows of words.
 
     file: uint8 (num_bytes,), the model's file; entry i is the word file[starts[i]:starts[i + 1] - 10].
     starts: int64 (num_entries + 1,). Entries below num_words are words, the others labels.
-    slots: uint64 (a power of two,), the hash table of entries: hash << 32 | entry + 1, or 0 where free.
-    bucket_rows: int32 (num_buckets,), the row of each bucket or -1; empty where bucket b has row num_words + b.
+    slots: uint64 (a power of two,), a hash table of the entries: hash << 32 | entry + 1, or 0 where free.
+    buckets: uint64 (num_buckets / 64 rounded up, 2), for each 64 buckets a bit for each that has a row, and the row
+    of the first of these; rows lie in the order of buckets. Empty where bucket b has row num_words + b.
+    min_chars, max_chars: of character n-grams; none where max_chars is 0. max_words: of word n-grams.
     """
 
     file: npt.NDArray[np.uint8]
     starts: npt.NDArray[np.int64]
     slots: npt.NDArray[np.uint64]
-    bucket_rows: npt.NDArray[np.int32]
+    buckets: npt.NDArray[np.uint64]
     num_words: int
     num_buckets: int
     min_chars: int
@@ -53,35 +53,41 @@ class Dictionary(NamedTuple):
     max_words: int
 
 
-class Network(NamedTuple):
-    """rows: float32 (num_rows, dimension), of words, then buckets. weights: float32 (dimension, num_labels).
+def new_room(dictionary: Dictionary, offsets: npt.NDArray[np.int64], dimension: int) -> tuple[npt.NDArray[Any], ...]:
+    """Room for predict: keys and rows of words kept, rows just found, a marked word, hashes of words, the mean row.
 
-    scales: float32 (num_labels,), factors of the dot products: the norms of a quantized output, else ones.
-    children: int32 (num_labels - 1, 2), the tree's nodes from num_labels on; leaves are labels. Empty without a tree.
+    keys: int64, 4 for each of a power of two words: start and end of the latest occurrence, the hash, the number of
+    rows (-1 for a label). rows: int32, 60 for each.
     """
-
-    rows: npt.NDArray[np.float32]
-    weights: npt.NDArray[np.float32]
-    scales: npt.NDArray[np.float32]
-    children: npt.NDArray[np.int32]
-    loss: int
+    num_kept = 256
+    while num_kept < _MAX_KEPT_WORDS and 16 * num_kept < offsets[-1] - offsets[0]:
+        num_kept *= 2
+    longest = int(np.diff(offsets).max(initial=0))
+    return (
+        np.zeros(num_kept * _KEY, np.int64),
+        np.empty(num_kept * _KEPT_ROWS, np.int32),
+        np.empty(1 + _PIECE_BYTES * max(dictionary.max_chars, 0), np.int32),
+        np.empty(longest + 2, np.uint8),
+        np.empty(longest // 2 + 2 if dictionary.max_words > 1 else 0, np.int32),
+        np.empty(dimension, np.float32),
+    )
 
 
 @kernel
 def read_entries(file: Any, position: Any, starts: Any, counts: Any, kinds: Any) -> Any:
     """Fill starts, counts and kinds (int64) of a file's entries; returns where they end, -1 where the file ends first.
 
-    starts has one place more than counts and kinds: it ends with where the entries end.
+    starts has one place more than counts and kinds: its last is where the entries end.
     """
     starts[0] = position
     for entry in range(len(counts)):
         while position < len(file) and file[position] != 0:
             position += 1
-        if position + _ENTRY_TAIL > len(file):
+        if position + _TAIL_BYTES > len(file):
             return -1
         counts[entry] = np.int64(load_8(file, position + 1))
         kinds[entry] = file[position + 9]
-        position += _ENTRY_TAIL
+        position += _TAIL_BYTES
         starts[entry + 1] = position
     return position
 
@@ -90,15 +96,105 @@ def read_entries(file: Any, position: Any, starts: Any, counts: Any, kinds: Any)
 def fill_slots(file: Any, starts: Any, slots: Any) -> None:
     """Enter all entries into the hash table; of equal words the last wins, as in fastText."""
     for entry in range(len(starts) - 1):
-        end = starts[entry + 1] - _ENTRY_TAIL
+        end = starts[entry + 1] - _TAIL_BYTES
         hashed = _hash(file, starts[entry], end)
         slot = _slot(file, starts, slots, (file, starts[entry], end, hashed))
         slots[slot] = (hashed << np.uint64(32)) | np.uint64(entry + 1)
 
 
 @kernel
+def predict(dictionary: Any, network: Any, text: Any, question: Any, room: Any, out: Any) -> None:
+    """Fill out = (labels int32, scores float64), each (num_documents,).
+
+    text: (data, offsets). question: (wanted, stops): the label whose score is asked for, -1 for the best one; whether
+    a word `</s>` ends the text as in fastText (else it is passed over). Label -1 and score 0.0 where a text has no
+    feature that the model knows, or all labels score 0.
+    """
+    data, offsets = uncounted(text[0]), uncounted(text[1])
+    wanted, stops = question
+    labels, scores = out
+    words = _uncounted_dictionary(dictionary)
+    rows, total = uncounted(network.rows), uncounted(room[5])
+    borrowed = uncounted(room[0]), uncounted(room[1]), uncounted(room[2]), uncounted(room[3]), uncounted(room[4])
+    output = new_scratch(len(network.scales))
+    for document in range(len(labels)):
+        labels[document], scores[document] = -1, 0.0
+        total[:] = np.float32(0)
+        one_text = data, offsets[document], offsets[document + 1], stops
+        num_rows = _add_text(words, rows, one_text, borrowed, total)
+        if num_rows:
+            total *= np.float32(1.0 / num_rows)
+            labels[document], scores[document] = best_label(network, room[5], wanted, output)
+
+
+@kernel
+def _uncounted_dictionary(dictionary: Any) -> Any:
+    return Dictionary(
+        uncounted(dictionary.file),
+        uncounted(dictionary.starts),
+        uncounted(dictionary.slots),
+        uncounted(dictionary.buckets),
+        dictionary.num_words,
+        dictionary.num_buckets,
+        dictionary.min_chars,
+        dictionary.max_chars,
+        dictionary.max_words,
+    )
+
+
+@kernel
+def _add_text(dictionary: Any, rows: Any, text: Any, room: Any, total: Any) -> Any:
+    """Add the rows of all features of the text (data, start, end, stops); returns how many there are."""
+    data, position, limit, stops = text
+    found, hashes = room[2], room[4]
+    num_rows = num_hashes = 0
+    while True:
+        start, position, hashed = _next_word(data, position, limit)
+        if start == position or (stops and _is_end_mark(data, start, position)):
+            break
+        if _is_end_mark(data, start, position):
+            continue
+        num_added = _add_word(dictionary, rows, (data, start, position, hashed), room, total)
+        if num_added < 0:
+            continue
+        num_rows += num_added
+        if dictionary.max_words > 1:
+            hashes[num_hashes] = np.int32(np.uint32(hashed))
+            num_hashes += 1
+    # The end of the line is a word too.
+    hashed = _hash(_END_MARK, 0, len(_END_MARK))
+    entry = _entry(dictionary, _END_MARK, 0, len(_END_MARK), hashed)
+    if 0 <= entry < dictionary.num_words:
+        found[0] = entry
+        add_rows(total, rows, found, 0, 1)
+        num_rows += 1
+    if dictionary.max_words > 1:
+        hashes[num_hashes] = np.int32(np.uint32(hashed))
+        num_rows += _add_word_ngrams(dictionary, rows, (hashes, num_hashes + 1), found, total)
+    return num_rows
+
+
+@kernel
+def _next_word(data: Any, position: Any, limit: Any) -> Any:
+    """(start, end, hash) of the next run of bytes that are not blank; start is end where there is none."""
+    while position < limit and _is_blank(data[position]):
+        position += 1
+    start = position
+    state = _FNV_START
+    while position < limit and not _is_blank(data[position]):
+        state = _hash_step(state, data[position])
+        position += 1
+    return start, position, state & _LOW_32
+
+
+@kernel
+def _is_blank(byte: Any) -> Any:
+    return byte <= 0x20 and (byte == 0x20 or 9 <= byte <= 13 or byte == 0)
+
+
+@kernel
 def _hash(data: Any, start: Any, end: Any) -> Any:
-    """FastText's hash of bytes, in the low 32 bits of a uint64: FNV-1a over sign-extended bytes."""
+    """The hash of fastText of bytes, in the low 32 bits of a uint64: FNV-1a over sign-extended bytes."""
     state = _FNV_START
     for position in range(start, end):
         state = _hash_step(state, data[position])
@@ -112,28 +208,22 @@ def _hash_step(state: Any, byte: Any) -> Any:
 
 
 @kernel
-def _slot(file: Any, starts: Any, slots: Any, word: Any) -> Any:
-    """Where the word (data, start, end, hash) is in the table, or the free slot where it would go."""
-    data, start, end, hashed = word
-    mask = len(slots) - 1
-    slot = np.int64(hashed) & mask
-    while slots[slot] != 0:
-        if slots[slot] >> np.uint64(32) == hashed:
-            begin = starts[np.int64(slots[slot] & _LOW_32) - 1]
-            if starts[np.int64(slots[slot] & _LOW_32)] - _ENTRY_TAIL - begin == end - start and _same(
-                file, begin, data, start, end - start
-            ):
-                return slot
-        slot = (slot + 1) & mask
-    return slot
+def _same(first: Any, first_start: Any, second: Any, second_start: Any, size: Any) -> Any:
+    for place in range(0, size, 8):
+        num = min(8, size - place)
+        if load_up_to_8(first, first_start + place, num) != load_up_to_8(second, second_start + place, num):
+            return False
+    return True
 
 
 @kernel
-def _same(first: Any, first_start: Any, second: Any, second_start: Any, size: Any) -> Any:
-    for place in range(size):
-        if first[first_start + place] != second[second_start + place]:
-            return False
-    return True
+def _is_end_mark(data: Any, start: Any, end: Any) -> Any:
+    return end - start == len(_END_MARK) and _same(_END_MARK, 0, data, start, len(_END_MARK))
+
+
+@kernel
+def _is_label(data: Any, start: Any, end: Any) -> Any:
+    return end - start >= len(_LABEL_PREFIX) and _same(_LABEL_PREFIX, 0, data, start, len(_LABEL_PREFIX))
 
 
 @kernel
@@ -144,31 +234,78 @@ def _entry(dictionary: Any, data: Any, start: Any, end: Any, hashed: Any) -> Any
 
 
 @kernel
-def _bucket_row(dictionary: Any, hashed: Any) -> Any:
-    """The row of an n-gram's bucket, -1 where the model was pruned of it."""
-    bucket = np.int64(hashed % np.uint64(dictionary.num_buckets))
-    if len(dictionary.bucket_rows):
-        return np.int64(dictionary.bucket_rows[bucket])
-    return dictionary.num_words + bucket
+def _slot(file: Any, starts: Any, slots: Any, word: Any) -> Any:
+    """Where the word (data, start, end, hash) is in the table, or the free slot where it would go."""
+    data, start, end, hashed = word
+    mask = len(slots) - 1
+    slot = np.int64(hashed) & mask
+    while slots[slot] != 0:
+        entry = np.int64(slots[slot] & _LOW_32) - 1
+        size = starts[entry + 1] - starts[entry] - _TAIL_BYTES
+        if (
+            slots[slot] >> np.uint64(32) == hashed
+            and size == end - start
+            and _same(file, starts[entry], data, start, size)
+        ):
+            break
+        slot = (slot + 1) & mask
+    return slot
 
 
 @kernel
-def _is_blank(byte: Any) -> Any:
-    return byte == 0x20 or byte == 0 or 9 <= byte <= 13
+def _add_word(dictionary: Any, rows: Any, word: Any, room: Any, total: Any) -> Any:
+    """Add the rows of the word (data, start, end, hash); returns how many there are, -1 for a label."""
+    data, start, end, hashed = word
+    keys, kept, found = room[0], room[1], room[2]
+    slot = np.int64(hashed) & (len(keys) // _KEY - 1)
+    key, first = slot * _KEY, slot * _KEPT_ROWS
+    known, size = keys[key], end - start
+    if keys[key + 2] == np.int64(hashed) and keys[key + 1] - known == size and _same(data, known, data, start, size):
+        num_rows = keys[key + 3]
+        add_rows(total, rows, kept, first, num_rows)
+    else:
+        num_rows = _add_new_word(dictionary, rows, word, room, total)
+        if num_rows <= _KEPT_ROWS and size + 2 <= _PIECE_BYTES:
+            keys[key + 2], keys[key + 3] = np.int64(hashed), num_rows
+            for place in range(num_rows):
+                kept[first + place] = found[place]
+        else:
+            start = end  # nothing is kept
+    # The latest occurrence is the one most likely to be near at the next.
+    keys[key], keys[key + 1] = start, end
+    return num_rows
 
 
 @kernel
-def _add(total: Any, rows: Any, row: Any) -> None:
-    values = rows[row]
-    for place in range(len(total)):
-        total[place] += values[place]
+def _add_new_word(dictionary: Any, rows: Any, word: Any, room: Any, total: Any) -> Any:
+    """As _add_word; leaves the rows of a word of one piece in room[2]."""
+    data, start, end, hashed = word
+    found, marked = room[2], room[3]
+    entry = _entry(dictionary, data, start, end, hashed)
+    num_rows = num_found = np.int64(0)
+    if entry >= dictionary.num_words or (entry < 0 and _is_label(data, start, end)):
+        num_rows = np.int64(-1)
+    elif entry >= 0:
+        found[0] = entry
+        num_found = np.int64(1)
+    size = end - start + 2 if dictionary.max_chars > 0 and num_rows == 0 else 0
+    if size:
+        marked[0], marked[size - 1] = _BEGIN_WORD, _END_WORD
+        for place in range(size - 2):
+            marked[place + 1] = data[start + place]
+    for first in range(0, max(size, num_found), _PIECE_BYTES):
+        num_found = _find_ngrams(dictionary, marked, (first, min(first + _PIECE_BYTES, size), size), found, num_found)
+        add_rows(total, rows, found, 0, num_found)
+        num_rows += num_found
+        num_found = np.int64(0)
+    return num_rows
 
 
 @kernel
-def _add_characters(dictionary: Any, rows: Any, marked: Any, size: Any, total: Any) -> Any:
-    """Add the rows of all character n-grams of the `<word>` in marked[:size]; returns how many there are."""
-    num_rows = 0
-    for start in range(size):
+def _find_ngrams(dictionary: Any, marked: Any, piece: Any, found: Any, num_found: Any) -> Any:
+    """Append to found the rows of character n-grams of marked[:size] that start in the piece (first, last, size)."""
+    first, last, size = piece
+    for start in range(first, last):
         if marked[start] & 0xC0 == 0x80:
             continue
         state = _FNV_START
@@ -183,226 +320,37 @@ def _add_characters(dictionary: Any, rows: Any, marked: Any, size: Any, total: A
             num_chars += 1
             # The marks alone are no n-grams.
             if num_chars >= dictionary.min_chars and not (num_chars == 1 and (start == 0 or end == size)):
-                row = _bucket_row(dictionary, state & _LOW_32)
-                if row >= 0:
-                    _add(total, rows, row)
-                    num_rows += 1
-    return num_rows
+                # Whether a model has an n-gram is hard to foretell, so this has no branch.
+                row, num = _bucket_row(dictionary, state & _LOW_32)
+                found[num_found] = row
+                num_found += num
+    return num_found
 
 
 @kernel
-def _add_word(dictionary: Any, rows: Any, word: Any, marked: Any, total: Any) -> Any:
-    """Add the rows of the word (data, start, end, entry); returns how many there are."""
-    data, start, end, entry = word
+def _bucket_row(dictionary: Any, hashed: Any) -> Any:
+    """(the row of an n-gram's bucket, 1), or (any number, 0) where the model was pruned of it."""
+    bucket = hashed % np.uint64(dictionary.num_buckets)
+    if not len(dictionary.buckets):
+        return dictionary.num_words + np.int64(bucket), np.int64(1)
+    place = np.int64(bucket >> np.uint64(6))
+    bits = dictionary.buckets[place, 0]
+    below = bits & ((np.uint64(1) << (bucket & np.uint64(63))) - np.uint64(1))
+    row = np.int64(dictionary.buckets[place, 1]) + num_ones(below)
+    return row, np.int64((bits >> (bucket & np.uint64(63))) & np.uint64(1))
+
+
+@kernel
+def _add_word_ngrams(dictionary: Any, rows: Any, hashes: Any, found: Any, total: Any) -> Any:
+    """Add the rows of all runs of 2 to max_words words of (hashes, how many); returns how many rows there are."""
+    numbers, size = hashes
     num_rows = 0
-    if entry >= 0:
-        _add(total, rows, entry)
-        num_rows = 1
-    if dictionary.max_chars > 0 and not _is_end(data, start, end):
-        size = end - start + 2
-        marked[0] = _BEGIN_WORD
-        marked[1 : size - 1] = data[start:end]
-        marked[size - 1] = _END_WORD
-        num_rows += _add_characters(dictionary, rows, marked, size, total)
+    for first in range(size):
+        state = np.uint64(np.int64(numbers[first]))
+        for last in range(first + 1, min(first + dictionary.max_words, size)):
+            state = state * _WORD_FACTOR + np.uint64(np.int64(numbers[last]))
+            row, num = _bucket_row(dictionary, state)
+            found[0] = row
+            add_rows(total, rows, found, 0, num)
+            num_rows += num
     return num_rows
-
-
-@kernel
-def _is_end(data: Any, start: Any, end: Any) -> Any:
-    return end - start == 4 and _same(_END_OF_SENTENCE, 0, data, start, 4)
-
-
-@kernel
-def _add_word_ngrams(dictionary: Any, rows: Any, hashes: Any, num_hashes: Any, total: Any) -> Any:
-    """Add the rows of all runs of 2 to max_words words; returns how many there are."""
-    num_rows = 0
-    for first in range(num_hashes):
-        state = np.uint64(np.int64(hashes[first]))
-        for last in range(first + 1, min(first + dictionary.max_words, num_hashes)):
-            state = state * _WORD_FACTOR + np.uint64(np.int64(hashes[last]))
-            row = _bucket_row(dictionary, state)
-            if row >= 0:
-                _add(total, rows, row)
-                num_rows += 1
-    return num_rows
-
-
-@kernel
-def _add_text(dictionary: Any, rows: Any, text: Any, scratch: Any, total: Any) -> Any:
-    """Add the rows of all features of the text (data, start, end, stops); returns how many there are."""
-    data, position, limit, stops = text
-    marked, hashes = scratch
-    num_rows = 0
-    num_hashes = 0
-    while True:
-        while position < limit and _is_blank(data[position]):
-            position += 1
-        start = position
-        state = _FNV_START
-        while position < limit and not _is_blank(data[position]):
-            state = _hash_step(state, data[position])
-            position += 1
-        if start == limit:
-            break
-        if _is_end(data, start, position):
-            if stops:
-                break
-            continue
-        hashed = state & _LOW_32
-        entry = _entry(dictionary, data, start, position, hashed)
-        if entry >= dictionary.num_words or (entry < 0 and _is_label(data, start, position)):
-            continue
-        num_rows += _add_word(dictionary, rows, (data, start, position, entry), marked, total)
-        if dictionary.max_words > 1:
-            hashes[num_hashes] = np.int32(np.uint32(hashed))
-            num_hashes += 1
-    # The end of the line is a word too.
-    hashed = _hash(_END_OF_SENTENCE, 0, 4)
-    entry = _entry(dictionary, _END_OF_SENTENCE, 0, 4, hashed)
-    if 0 <= entry < dictionary.num_words:
-        _add(total, rows, entry)
-        num_rows += 1
-    if dictionary.max_words > 1:
-        hashes[num_hashes] = np.int32(np.uint32(hashed))
-        num_rows += _add_word_ngrams(dictionary, rows, hashes, num_hashes + 1, total)
-    return num_rows
-
-
-@kernel
-def _is_label(data: Any, start: Any, end: Any) -> Any:
-    return end - start >= len(_LABEL_PREFIX) and _same(_LABEL_PREFIX, 0, data, start, len(_LABEL_PREFIX))
-
-
-@kernel
-def _log(score: Any) -> Any:
-    return np.float32(np.log(np.float64(score) + _LOG_SHIFT))
-
-
-@kernel
-def _exp(value: Any) -> Any:
-    return np.float32(np.exp(np.float64(value)))
-
-
-@kernel
-def _dot(network: Any, hidden: Any, row: Any) -> Any:
-    total = np.float32(0)
-    for place in range(len(hidden)):
-        total += network.weights[place, row] * hidden[place]
-    return total * network.scales[row]
-
-
-@kernel
-def _outputs(network: Any, hidden: Any, output: Any) -> None:
-    """The logarithm of each label's score, for losses without a tree."""
-    output[:] = np.float32(0)
-    for place in range(len(hidden)):
-        weights = network.weights[place]
-        for label in range(len(output)):
-            output[label] += weights[label] * hidden[place]
-    output *= network.scales
-    if network.loss == SOFTMAX:
-        _softmax(output)
-    else:
-        for label in range(len(output)):
-            output[label] = _sigmoid(output[label])
-    for label in range(len(output)):
-        output[label] = _log(output[label])
-
-
-@kernel
-def _softmax(output: Any) -> None:
-    highest = output[0]
-    for label in range(len(output)):
-        highest = max(highest, output[label])
-    total = np.float32(0)
-    for label in range(len(output)):
-        output[label] = _exp(output[label] - highest)
-        total += output[label]
-    for label in range(len(output)):
-        output[label] /= total
-
-
-@kernel
-def _sigmoid(value: Any) -> Any:
-    if value < -_SIGMOID_LIMIT:
-        return np.float32(0)
-    if value > _SIGMOID_LIMIT:
-        return np.float32(1)
-    if np.isnan(value):
-        return value
-    step = (value + np.float32(_SIGMOID_LIMIT)) * np.float32(_SIGMOID_STEPS / _SIGMOID_LIMIT / 2)
-    return _SIGMOIDS[np.int64(step)]
-
-
-@kernel
-def _pick(output: Any, wanted: Any) -> Any:
-    """(label, logarithm of its score): the wanted label, or the best where wanted is -1; of equals the last."""
-    best = 0
-    for label in range(len(output)):
-        if output[label] >= output[best]:
-            best = label
-    label = best if wanted < 0 else wanted
-    return label, output[label]
-
-
-@kernel
-def _walk(network: Any, hidden: Any, stack: Any, wanted: Any) -> Any:
-    """As _pick, down the tree; subtrees that cannot hold the answer are not entered. Label -1 where all score 0."""
-    nodes, logs = stack
-    num_labels = len(network.children) + 1
-    nodes[0], logs[0] = 2 * num_labels - 2, np.float32(0)
-    size = 1
-    best, best_log = -1, _LOG_OF_ZERO
-    while size:
-        size -= 1
-        node, log = np.int64(nodes[size]), logs[size]
-        if log < best_log:
-            continue
-        if node < num_labels:
-            if wanted < 0 or node == wanted:
-                best, best_log = node, log
-            continue
-        value = _dot(network, hidden, node - num_labels)
-        right = np.float32(1.0 / np.float64(np.float32(1) + _exp(-value)))
-        # The left subtree is looked at first, so it lies on top.
-        nodes[size], logs[size] = network.children[node - num_labels, 1], log + _log(right)
-        left = np.float32(1.0 - np.float64(right))
-        nodes[size + 1], logs[size + 1] = network.children[node - num_labels, 0], log + _log(left)
-        size += 2
-    return best, best_log
-
-
-@kernel
-def predict(dictionary: Any, network: Any, text: Any, question: Any, out: Any) -> None:
-    """Fill out = (labels int32, scores float64), each (num_documents,).
-
-    text: (data, offsets). question: (wanted, stops): the label whose score is asked for, -1 for the best one; whether
-    a word `</s>` ends the text as in fastText (else it is passed over). A text without any feature, or whose labels
-    all score 0, has label -1 and score 0.0.
-    """
-    data, offsets = text
-    wanted, stops = question
-    labels, scores = out
-    longest = np.int64(0)
-    for document in range(len(labels)):
-        longest = max(longest, offsets[document + 1] - offsets[document])
-    scratch = np.empty(longest + 2, np.uint8), np.empty(longest // 2 + 2, np.int32)
-    hidden = np.empty(network.rows.shape[1], np.float32)
-    output = np.empty(network.weights.shape[1], np.float32)
-    stack = np.empty(len(output) + 1, np.int32), np.empty(len(output) + 1, np.float32)
-    for document in range(len(labels)):
-        labels[document], scores[document] = -1, 0.0
-        hidden[:] = np.float32(0)
-        one_text = data, offsets[document], offsets[document + 1], stops
-        num_rows = _add_text(dictionary, network.rows, one_text, scratch, hidden)
-        if num_rows == 0:
-            continue
-        hidden *= np.float32(1.0 / num_rows)
-        if network.loss == TREE:
-            label, log = _walk(network, hidden, stack, wanted)
-        else:
-            _outputs(network, hidden, output)
-            label, log = _pick(output, wanted)
-        labels[document] = label
-        if label >= 0:
-            scores[document] = np.float64(_exp(log))

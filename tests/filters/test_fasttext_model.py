@@ -1,5 +1,6 @@
 """fastText models: complete files only, one load per process, the library's own answers."""
 
+import json
 import math
 import random
 from pathlib import Path
@@ -7,12 +8,16 @@ from pathlib import Path
 import fasttext
 import pyarrow as pa
 import pytest
+import zstandard
 
 from filters.fasttext_model import FastTextModel, load_model
 from filters.kernels.buffers import text_buffers
 from filters.language import Language
 from manifests.errors import InputError, ModelError
+from tests.bench.measures import web_texts
+from tests.edge_cases import EDGE_TEXTS
 from tests.filters.fasttext_files import SKIPGRAM, write_model
+from tests.shared import shared_data
 
 
 def mill(folder: Path) -> str:
@@ -55,7 +60,7 @@ def test_damaged_bits_are_refused_or_give_ratios_but_never_crash(tmp_path, kind)
         path = tmp_path / "damaged.bin"
         path.write_bytes(damaged)
         try:
-            labels, scores = FastTextModel(str(path)).predict(text)
+            _, scores = FastTextModel(str(path)).predict(text)
             assert ((scores >= 0) & (scores <= 1)).all()
         except ModelError:
             num_refused += 1
@@ -143,3 +148,81 @@ def test_a_model_is_loaded_once_for_each_content(tmp_path):
     )
     Path(other).replace(path)
     assert load_model(path).labels == ("rye", "oat")
+
+
+# How the library trains and quantizes the models that the tests below compare.
+TRAINED = {
+    "softmax": ({"loss": "softmax"}, None),
+    "tree": ({"loss": "hs", "minn": 2, "maxn": 4}, None),
+    "negative": ({"loss": "ns", "wordNgrams": 2}, None),
+    "one_vs_all": ({"loss": "ova", "wordNgrams": 3, "minn": 1, "maxn": 2}, None),
+    "quantized": ({"loss": "hs", "minn": 2, "maxn": 3}, {}),
+    "quantized_norms": ({"loss": "softmax", "wordNgrams": 2}, {"qnorm": True, "dsub": 3}),
+    "quantized_output": ({"loss": "ova", "minn": 1, "maxn": 3}, {"qnorm": True, "qout": True}),
+    "pruned": ({"loss": "softmax", "minn": 2, "maxn": 4, "wordNgrams": 2}, {"cutoff": 300, "qnorm": True}),
+    "pruned_tree": ({"loss": "hs", "minn": 2, "maxn": 4}, {"cutoff": 280, "dsub": 5}),
+}
+NUM_LABELS = 260  # quantizing needs at least 256 rows
+
+
+def trained_lines() -> list[str]:
+    draw = random.Random(1)
+    stems = ["mill", "rye", "grün", "製粉", "harvest", "😀", "müller", "x", "zögern", "corn"]
+    words = [f"{stem}{end}" for stem in stems for end in ("", "s", "er", "ung", "の", "2")]
+    return [
+        f"__label__k{number} " + " ".join(draw.choices(words[number % 40 :], k=8)) for number in range(NUM_LABELS)
+    ] + [f"__label__k{draw.randrange(9)} " + " ".join(draw.choices(words, k=6)) for _ in range(200)]
+
+
+def trained(folder: Path, kind: str) -> str:
+    lines = folder / "lines.txt"
+    lines.write_text("\n".join(trained_lines()) + "\n", "utf-8")
+    arguments, quantized = TRAINED[kind]
+    # Thread i fills the i-th tenth of the matrix with random numbers: with fewer, the rest is what memory held.
+    settings = {"dim": 10, "epoch": 20, "lr": 0.3, "bucket": 500, "thread": 10, "verbose": 0, **arguments}
+    model = fasttext.train_supervised(str(lines), **settings)
+    if quantized is not None:
+        model.quantize(str(lines), verbose=0, **quantized)
+    path = str(folder / ("model.bin" if quantized is None else "model.ftz"))
+    model.save_model(path)
+    return path
+
+
+def library_scores(path: str, texts) -> list[dict[str, float]]:
+    """All labels' scores by the library, best first; it is asked for one line."""
+    model = fasttext.load_model(path).f
+    found = [model.predict(text.replace("\n", " ") + "\n", -1, 0.0, "strict") for text in texts]
+    return [{name.removeprefix("__label__"): min(score, 1.0) for score, name in each} for each in found]
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_labels_and_scores_are_the_librarys(tmp_path, kind):
+    path = trained(tmp_path, kind)
+    texts = [*(text[:3000] for text in EDGE_TEXTS), *(line.split(" ", 1)[1] for line in trained_lines()[::9])]
+    texts += ["rye </s> mill", "grünmüller __label__k1 rye __label__none", "製粉所 harvesters zögerlich"]
+    model, library = load_model(path), library_scores(path, texts)
+    single = fasttext.load_model(path).f
+    best = [single.predict(text.replace("\n", " ") + "\n", 1, 0.0, "strict") for text in texts]
+    labels, scores = model.predict(buffers(*texts), stops_at_end_mark=True)
+    assert [model.labels[label] for label in labels] == [name.removeprefix("__label__") for [(_, name)] in best]
+    # A library built with fused multiplication rounds otherwise; here the differences are 0.
+    assert scores == pytest.approx([max(each.values()) for each in library], abs=1e-5)
+    for label in model.labels[::50]:
+        ours = model.label_scores(buffers(*texts[:-3]), label)
+        assert ours == pytest.approx([each.get(label, 0.0) for each in library[:-3]], abs=1e-5)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("source", ["passages", "web"])
+def test_lid_176_names_the_languages_that_the_library_names(source):
+    if source == "web":
+        shared_data("web", "wet")
+        texts = web_texts(1)
+    else:
+        with zstandard.open(shared_data("text", "langid", "passages.jsonl.zst"), "rt", encoding="utf-8") as file:
+            texts = [json.loads(line)["text"] for line in file][::20]
+    assert len(texts) > 300
+    model, library = load_model(Language().model_path), library_scores(Language().model_path, texts)
+    labels, scores = model.predict(buffers(*texts), stops_at_end_mark=True)
+    assert [model.labels[label] for label in labels] == [max(each, key=each.__getitem__) for each in library]
+    assert scores == pytest.approx([max(each.values()) for each in library], abs=1e-5)

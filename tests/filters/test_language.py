@@ -4,8 +4,11 @@ import importlib.util
 import pickle
 import shutil
 
+import fasttext
+import numpy as np
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from filters.language import Language
 from manifests.errors import ModelError, RecipeError
@@ -17,8 +20,9 @@ UNSURE = "ok lol 2024 www"
 
 
 @pytest.mark.parametrize("keep", [[], ["en", "ja"]])
-def test_passes_the_edge_cases(keep):
-    check_filter(Language(keep=keep))
+@pytest.mark.parametrize("semantics", ["gristmill", "datatrove"])
+def test_passes_the_edge_cases(keep, semantics):
+    check_filter(Language(keep=keep, semantics=semantics))
 
 
 def test_texts_get_the_label_of_their_language():
@@ -79,7 +83,7 @@ def test_the_digest_follows_the_content_not_the_path(tmp_path):
     copy = tmp_path / "copy.ftz"
     shutil.copy(Language().model_path, copy)
     assert Language(model=str(copy)).measuring() == Language(keep=["en"], min_score=0.1).measuring()
-    assert Language().measuring() == {"model": "sha256:" + Language().model_digest}
+    assert Language().measuring() == {"model": "sha256:" + Language().model_digest, "semantics": "gristmill"}
 
 
 def test_without_the_package_the_error_says_how_to_get_the_model(monkeypatch):
@@ -94,3 +98,43 @@ def test_a_used_config_travels_by_pickle_without_its_model():
     data = pickle.dumps(rule)
     assert len(data) < 1000
     assert measure(pickle.loads(data), "score", [ENGLISH]) == before
+
+
+DATATROVE = Language(keep=["en"], semantics="datatrove")
+
+
+def test_datatrove_asks_the_model_about_every_text():
+    model = fasttext.load_model(Language().model_path).f
+    texts = ["", "123 --- 456", "😀", "12:30"]
+    found = [model.predict(text + "\n", 1, 0.0, "strict")[0] for text in texts]
+    assert measure(DATATROVE, "label", texts) == [label.removeprefix("__label__") for _, label in found]
+    assert measure(DATATROVE, "score", texts) == pytest.approx([score for score, _ in found], abs=1e-6)
+
+
+def test_datatrove_rejects_a_score_equal_to_the_limit():
+    (score,) = measure(DATATROVE, "score", [ENGLISH])
+    strict, least = DATATROVE.model_copy(update={"min_score": score}), Language(keep=["en"], min_score=score)
+    assert reasons(strict, [ENGLISH]) == ["language.low_score"]
+    assert reasons(least, [ENGLISH]) == [None]
+    assert reasons(strict.model_copy(update={"min_score": np.nextafter(score, 0).item()}), [ENGLISH]) == [None]
+
+
+def test_datatrove_without_wanted_languages_keeps_what_is_certain():
+    assert reasons(Language(semantics="datatrove"), [ENGLISH, GERMAN, UNSURE]) == [None, None, "language.low_score"]
+
+
+def test_datatrove_hears_nothing_after_an_end_mark():
+    text = f"{ENGLISH} </s> {GERMAN} {GERMAN}"
+    assert measure(DATATROVE, "label", [text]) == ["en"]
+    assert measure(Language(), "label", [text]) == ["de"]
+
+
+def test_a_limit_below_one_half_could_keep_for_a_second_label_so_datatroves_semantics_refuse_it():
+    with pytest.raises(ValidationError, match=r"min_score = 0\.3: below 0\.5"):
+        Language(keep=["en"], min_score=0.3, semantics="datatrove")
+    assert Language(min_score=0.3, semantics="datatrove").min_score == 0.3
+
+
+def test_semantics_change_what_is_measured():
+    assert DATATROVE.measuring() != Language(keep=["en"]).measuring()
+    assert DATATROVE.measuring() == Language(min_score=0.9, semantics="datatrove").measuring()
