@@ -58,11 +58,11 @@ def _held_out(report: ClassifierReport, label: str, other: str) -> list[str]:
         "",
         f"Thresholds (a text is kept from there up) for shares of `{other}`:",
         "",
-        *_table((f"wanted of {other}", "threshold", f"kept of {other}", f"kept of {label}"), rates),
+        *markdown_table((f"wanted of {other}", "threshold", f"kept of {other}", f"kept of {label}"), rates),
         "",
         "Calibration:",
         "",
-        *_table(("score", "texts", "mean score", f"{label} among them"), bins),
+        *markdown_table(("score", "texts", "mean score", f"{label} among them"), bins),
         "",
         "Most telling words:",
         "",
@@ -78,7 +78,7 @@ def _training(report: ClassifierReport) -> list[str]:
         "",
         *(f"- {name}: {value}" for name, value in (report.config | report.versions).items()),
         "",
-        *_table(("class", "file", "bytes", "SHA-256"), files),
+        *markdown_table(("class", "file", "bytes", "SHA-256"), files),
         "",
     ]
 
@@ -102,14 +102,14 @@ def _counts(report: ClassifierReport) -> list[str]:
     rows = {label: asdict(counts) for label, counts in report.counts.items()}
     names = list(next(iter(rows.values())))
     heads = [name.removeprefix("num_").replace("_", " ") for name in names]
-    return _table(("class", *heads), [(label, *(row[name] for name in names)) for label, row in rows.items()])
+    return markdown_table(("class", *heads), [(label, *(row[name] for name in names)) for label, row in rows.items()])
 
 
 def _confusion(found: Confusion, label: str, other: str) -> list[str]:
     return [
         f"At the threshold {found['threshold']:.6f}:",
         "",
-        *_table(
+        *markdown_table(
             ("", "kept", "dropped"),
             [
                 (label, found["true_positive"], found["false_negative"]),
@@ -130,7 +130,7 @@ def _code(words: list[str]) -> str:
     )
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
     """A Markdown table whose columns are also in line where it is read as text."""
     cells = [list(head), *([f"{value:,}" if isinstance(value, int) else str(value) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(head))]

@@ -1,33 +1,43 @@
-"""Toxicity: insults, threats and obscenity, by a classifier, a lexicon or both.
+"""Toxicity: insults, threats and hate, by a classifier and a lexicon.
 
-Measures `toxicity.score` (the classifier's score of one label; 0.0 without a classifier), `toxicity.lexicon_ratio`
-(weights of lexicon entries found, per word) and `toxicity.num_lexicon_words` (entries found).
+What it measures: `toxicity.score`, the classifier's score: for the built-in one the mean over windows of 50 words, so
+the share of the text that is abuse; `toxicity.lexicon_ratio`, weights of lexicon entries found, per word;
+`toxicity.num_lexicon_words`, entries found.
 
-*Why such documents are removed.* A model repeats the abuse it reads. A share per word finds pages made of abuse, and
+Why such documents are removed: a model repeats the abuse it reads. A share of the text finds pages made of abuse, and
 lets pass a long page that quotes some.
 
-*Known harm.* Words do not say who speaks. Quoted and reported abuse scores like abuse: with the built-in lexicon 39 %
-of the HateCheck sentences that quote hate in order to condemn it hold an entry, and 96 % of those that only swear.
-Novels, lyrics, African American English and reclaimed words swear more and are removed more; so may sex education and
-medical text with another lexicon or model. The built-in lexicon therefore has no slurs, no names of groups and no
-medical words, and mention of a group does not score: 0 of 126 neutral and positive HateCheck sentences about groups,
-0 of 6,549 harmless template sentences. The price: hate without rude words is not found at all. Area under the ROC
-curve of `lexicon_ratio`: Wikipedia comments 0.74, social media (Surge) 0.69, tweets (Davidson) 0.67, templates 0.78,
-HateCheck 0.49, ToxiGen 0.51, white-supremacist forum 0.55. At the default limit it removes 23 % of the toxic and none
-of 672 other Wikipedia comments, and 0 of 1,919 web pages. It is English only. Classifiers have the group bias that
-the lexicon avoids: audit them.
+Known harm: words do not say who speaks. Quoted and reported abuse scores like abuse: 55 % of the HateCheck
+sentences that quote or report hate in order to condemn it are above the classifier's limit (39 % of those that quote
+hold an entry of the lexicon), and 64 % of those with a reclaimed slur. These are single sentences: a document
+is dropped when a third of it goes on like that. Novels, lyrics and African American English swear more: 72 % of the tweets that
+Davidson et al. call offensive but not hateful are above the limit, though none was trained on. Sex education and
+medical text may suffer with another lexicon or model. The mention of a group does not score: the built-in model sees
+all listed terms for groups as one and the same word, of 126 neutral and positive HateCheck sentences about seven
+groups none is above the limit, against 0.2 % of 13,747 harmless texts of no group, and swapping the names of groups
+in 805 Wikipedia comments changes no score by 0.0001; the lexicon has no slurs and no names of groups. The price: hate
+without rude words passes (13 % of implicit derogation is found; area under the ROC curve 0.72 on a white-supremacist
+forum, 0.47 on HateCheck). 1 of 2,808 web pages is above the limit, wrongly: a Chinese text with an app's name in
+English. Classifier and lexicon know English only; other languages score about 0. All figures of the model are on its
+card, docs/models/toxicity.md.
 
-*Kept*: `The committee met on Tuesday to read the report, and a fool was quoted in it.` *Dropped*: `You are a pathetic
-idiot, kill yourself.` (toxicity.abusive_words)
+Kept: "The committee met on Tuesday to read the report, and a fool was quoted in it."
 
-*Parameters.* `model`: a fastText classifier; `label`: its label whose score counts, without `__label__`. `max_score`,
-`max_lexicon_ratio`: inclusive. `lexicon`: a file that replaces the built-in one: an entry a line, optionally a tab
-and a weight in (0, 1], else 1.0. Entries are words or phrases; they match whole words in any case, with a blank, line
-end or hyphen between their words. Where entries overlap the longest wins, from left to right.
+Dropped: "You are a pathetic idiot, kill yourself." (toxicity.toxic, and toxicity.abusive_words without the classifier)
 
-*Sources.* The measure follows the flagged-word ratio of Laurençon et al. 2022 (ROOTS); the entries and weights are
-ours. The harm of word lists: Dodge et al. 2021 (C4), Dixon et al. 2018, Sap et al. 2019; HateCheck: Röttger et al.
-2021.
+Definitions: for the built-in classifier a word is a run of letters, digits and combining marks that does not start
+with a digit, in lower case; see filters/toxicity_model.py. For the lexicon entries are words or phrases; they match
+whole words in any case, with a blank, line end or hyphen between their words; where entries overlap the longest wins,
+from left to right.
+
+Parameters: `model`: a fastText classifier that replaces the built-in one and scores the whole text as it is; `label`:
+its label whose score counts, without `__label__`. `max_score`, `max_lexicon_ratio`: inclusive; the default of the
+first was chosen on the held-out sets and the web pages of the card. `lexicon`: a file that replaces the built-in one:
+an entry a line, optionally a tab and a weight in (0, 1], else 1.0.
+
+Sources: the lexicon's measure follows the flagged-word ratio of Laurençon et al. 2022 (ROOTS); entries, weights and
+the built-in model are ours, the latter trained on the sets that its card names. The harm of word lists and
+classifiers: Dodge et al. 2021 (C4), Dixon et al. 2018, Sap et al. 2019; HateCheck: Röttger et al. 2021.
 """
 
 import functools
@@ -42,7 +52,9 @@ from pydantic import Field
 
 from filters.base import Bound, Columns, Documents, FilePath, Filter
 from filters.fasttext_model import load_model
+from filters.kernels.unicode import UNICODE_VERSION
 from filters.named_files import parse_entries, read_entries
+from filters.toxicity_model import built_in_path, lexicon_bytes, toxicity_scores
 from manifests import shards
 from manifests.digest import digest_bytes
 from manifests.errors import RecipeError
@@ -64,19 +76,28 @@ class Toxicity(Filter):
 
     model: FilePath | None = None
     label: str = "toxic"
-    max_score: float | None = Field(default=0.5, ge=0.0, le=1.0)
+    max_score: float | None = Field(default=0.3, ge=0.0, le=1.0)
     lexicon: FilePath | None = None
     max_lexicon_ratio: float | None = Field(default=0.02, ge=0.0, le=1.0)
 
     def measuring(self) -> dict[str, Any]:
-        """The built-in lexicon by content too: a change of its words changes scores."""
-        digest = digest_bytes(_built_in_bytes()) if self.lexicon is None else shards.file_digest(self.lexicon)
-        return {**super().measuring(), "lexicon": f"sha256:{digest}"}
+        """What is built in by content too: a change of its words or weights changes scores."""
+        lexicon = digest_bytes(_built_in_bytes()) if self.lexicon is None else shards.file_digest(self.lexicon)
+        found = {**super().measuring(), "lexicon": f"sha256:{lexicon}"}
+        if self.model is not None:
+            return found
+        return {
+            **found,
+            "model": f"sha256:{shards.file_digest(built_in_path())}",
+            "identity_lexicon": f"sha256:{digest_bytes(lexicon_bytes())}",
+            "unicode": UNICODE_VERSION,
+        }
 
     def check(self) -> None:
         """Raise ModelError if the model is not usable, RecipeError for an unknown label or a broken lexicon."""
         self._lexicon()
         if self.model is None:
+            load_model(built_in_path())
             return
         labels = load_model(self.model).labels
         if self.label not in labels:
@@ -98,7 +119,7 @@ class Toxicity(Filter):
 
     def _model_scores(self, documents: Documents) -> np.ndarray:
         if self.model is None:
-            return np.zeros(documents.num_documents, np.float64)
+            return toxicity_scores(documents.text, built_in_path())
         return load_model(self.model).label_scores(documents.text, self.label)
 
     def _lexicon(self) -> "Lexicon":

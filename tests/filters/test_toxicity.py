@@ -3,6 +3,7 @@
 import json
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from scipy.stats import rankdata
 
 from filters.base import Documents
 from filters.toxicity import Toxicity
+from filters.toxicity_model import built_in_path
+from manifests.digest import digest_bytes
 from manifests.errors import InputError, ModelError, RecipeError
 from tests.edge_cases import batch, check_filter, measure, reasons
 from tests.filters.fasttext_files import write_model
@@ -66,10 +69,14 @@ def test_the_longest_entry_wins_from_left_to_right(tmp_path):
     assert measure(Toxicity(lexicon=str(path)), "lexicon_ratio", ["a b c d", "x b c d"]) == [0.1 / 4, 0.2 / 4]
 
 
-def test_without_a_model_the_score_is_zero_and_drops_nothing():
-    rule = Toxicity(max_score=0.0, max_lexicon_ratio=None)
-    assert measure(rule, "score", ["You are a pathetic idiot, kill yourself."]) == [0.0]
-    assert reasons(rule, ["You are a pathetic idiot, kill yourself."]) == [None]
+def test_without_another_model_the_built_in_one_scores():
+    texts = ["You are a pathetic idiot, kill yourself.", "The committee met on Tuesday to read the report.", "..."]
+    abuse, report, nothing = measure(Toxicity(), "score", texts)
+    assert abuse > 0.9
+    assert report < 0.01
+    assert nothing == 0.0
+    assert reasons(Toxicity(), texts) == ["toxicity.toxic", None, None]
+    assert reasons(Toxicity(max_score=None, max_lexicon_ratio=None), texts) == [None, None, None]
 
 
 def test_the_model_gives_the_score_of_the_named_label(model):
@@ -81,11 +88,12 @@ def test_the_model_gives_the_score_of_the_named_label(model):
 
 
 def test_limits_are_inclusive_zero_is_not_off_and_the_model_decides_first(model, lexicon):
-    assert reasons(Toxicity(lexicon=lexicon, max_lexicon_ratio=0.5), ["you oaf", "oaf"]) == [
+    by_lexicon = {"lexicon": lexicon, "max_score": None}
+    assert reasons(Toxicity(**by_lexicon, max_lexicon_ratio=0.5), ["you oaf", "oaf"]) == [
         None,
         "toxicity.abusive_words",
     ]
-    assert reasons(Toxicity(lexicon=lexicon, max_lexicon_ratio=0.0), ["you oaf", "you"]) == [
+    assert reasons(Toxicity(**by_lexicon, max_lexicon_ratio=0.0), ["you oaf", "you"]) == [
         "toxicity.abusive_words",
         None,
     ]
@@ -98,7 +106,8 @@ def test_the_built_in_lexicon_drops_plain_abuse_and_keeps_a_quoted_word():
         "The committee met on Tuesday to read the report, and a fool was quoted in it.",
         "The patient has breast cancer; classes assess the mass of Scunthorpe grass in the long summer.",
     ]
-    assert reasons(Toxicity(), texts) == ["toxicity.abusive_words", None, None]
+    assert reasons(Toxicity(max_score=None), texts) == ["toxicity.abusive_words", None, None]
+    assert reasons(Toxicity(), texts) == ["toxicity.toxic", None, None]
 
 
 def test_digests_follow_content_and_thresholds_do_not_count(tmp_path, lexicon):
@@ -107,6 +116,8 @@ def test_digests_follow_content_and_thresholds_do_not_count(tmp_path, lexicon):
     assert Toxicity(lexicon=lexicon).measuring() == Toxicity(lexicon=str(copy), max_lexicon_ratio=None).measuring()
     assert Toxicity(lexicon=lexicon).measuring() != Toxicity().measuring()
     assert Toxicity().measuring()["lexicon"].startswith("sha256:")
+    assert Toxicity().measuring()["model"] == f"sha256:{digest_bytes(Path(built_in_path()).read_bytes())}"
+    assert Toxicity(max_score=0.9).measuring() == Toxicity().measuring()
 
 
 @pytest.mark.parametrize(
