@@ -43,8 +43,8 @@ _LIBRARIES = ("gristmill", "numba", "numpy", "scipy")
 class ClassifierConfig(FastTextConfig):
     """What `classifier train` can be told; `label` is the one that the positive texts get."""
 
-    label: str = Field(default="positive", pattern=r"^\w+$")
-    negative_label: str = Field(default="negative", pattern=r"^\w+$")
+    label: str = Field(default="positive", pattern=r"^[a-z][a-z0-9_]*$")
+    negative_label: str = Field(default="negative", pattern=r"^[a-z][a-z0-9_]*$")
     column: str = "text"
     held_out: float = Field(default=0.1, gt=0.0, lt=1.0)
     wanted_keep: float | None = Field(default=None, gt=0.0, lt=1.0)

@@ -90,9 +90,9 @@ def _recipe(report: ClassifierReport, label: str) -> list[str]:
         "```toml",
         "[[filter]]",
         'rule = "quality"',
-        f'model = "{report.model}"',
-        f'label = "{label}"',
-        f"min_score = {report.confusion['threshold']}",
+        f'models = {{ {label} = "{report.model}" }}',
+        f'labels = {{ {label} = "{label}" }}',
+        f"min_scores = {{ {label} = {report.confusion['threshold']} }}",
         "```",
         "",
     ]

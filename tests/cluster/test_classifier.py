@@ -34,7 +34,7 @@ def test_the_report_is_printed_and_lies_beside_the_model(run, classes, tmp_path)
     code, out, err = run(*classes, "--out", tmp_path / "m.bin", "--label", "hq")
     assert (code, err) == (0, "")
     assert "ROC AUC 1.0000" in out
-    assert 'label = "hq"' in out
+    assert 'labels = { hq = "hq" }' in out
     assert (tmp_path / "m.bin.md").read_text() == out.removesuffix("\n")
     code, out, err = run(*classes, "--out", tmp_path / "m.bin", "--label", "hq", "--json")
     assert (code, err) == (0, "")

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import tomllib
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from corpus.classifier_card import card
 from corpus.classifier_texts import is_held_out
 from filters.fasttext_model import load_model
 from filters.kernels.buffers import text_buffers
+from filters.quality import Quality
 from manifests.digest import digest_bytes
 from manifests.errors import InputError, RecipeError
 
@@ -112,7 +114,11 @@ def test_the_card_says_the_figures_and_the_lines_of_a_recipe(folder, tmp_path):
     report = train(folder, tmp_path / "m.bin", wanted_keep=0.1)
     text = card(report)
     assert f"ROC AUC {report.roc_auc:.4f}" in text
-    assert f'model = "m.bin"\nlabel = "mill"\nmin_score = {report.confusion["threshold"]}' in text
+    lines = tomllib.loads(text.partition("```toml\n")[2].partition("```")[0])["filter"][0]
+    assert lines.pop("rule") == Quality.rule
+    rule = Quality.model_validate({**lines, "models": {"mill": str(tmp_path / "m.bin")}})
+    rule.check()
+    assert rule.min_scores == {"mill": report.confusion["threshold"]}
     assert re.search(r"\| mill +\| 0 +\| 300 +\|", text)
     assert str(tmp_path) not in text
 
