@@ -1,6 +1,7 @@
 """C4's line rules by regular expressions, one line after the other."""
 
 import re
+from collections.abc import Callable
 
 CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 POLICIES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
@@ -61,3 +62,37 @@ def clean(
     counts["num_sentences"] = sum(map(num_sentences, kept))
     counts["num_chars"] = len(text)
     return "\n".join(kept), counts
+
+
+def reference_page(
+    text: str, bad_words: re.Pattern[str] | None = None, sentences: Callable[[str], int] = num_sentences
+) -> tuple[str | None, str]:
+    """What the reference code makes of a page, stopping where it stops: the reason to drop it, or None and its text."""
+    if len(text) > 190_000:
+        return "too_long", ""
+    kept = []
+    for line in map(str.strip, text.splitlines()):
+        if any(len(word) > 1000 for word in line.split()):
+            continue
+        line = CITATION.sub("", line)
+        if not line.endswith((".", "?", "!", '"')) or line.endswith("...") or len(line.split()) < 5:
+            continue
+        lower = line.lower()
+        if "lorem ipsum" in lower:
+            return "lorem_ipsum", ""
+        if "javascript" in lower:
+            continue
+        if "{" in line:
+            return "curly_brace", ""
+        if any(policy in lower for policy in POLICIES):
+            continue
+        if bad_words is not None and bad_words.search(lower):
+            return "bad_word", ""
+        kept.append(line)
+    if sum(map(sentences, kept)) < 3:
+        return "too_few_sentences", ""
+    return None, "\n".join(kept).strip()
+
+
+def bad_word_pattern(words: list[str]) -> re.Pattern[str]:
+    return re.compile(f"[^a-z](?:{'|'.join(map(re.escape, words))})[^a-z]")
