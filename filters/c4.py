@@ -12,7 +12,9 @@ Known harm: Dodge et al. 2021 (arXiv:2104.08758) documented the data set made by
 code by design and, through the word list that belongs to them (`bad_words`), fewer texts about minorities. Headings,
 lists, tables, verse, dialogue, and everything that ends with ":" or ";" is lost even in good pages. So is every line in
 scripts with other sentence marks (。 । ؟): `require_terminal_mark` must be off for them. A page about JavaScript or
-privacy loses the lines that name it, and books fall to the length limit.
+privacy loses the lines that name it, and books fall to the length limit. Of 1,741
+English main texts of 100 words or more that people marked in web pages (the shared gold texts) it drops 5.6 %: of
+articles 1 %, of listings 26 %, of documentation 20 %, half of that for a brace.
 
 Kept:    "The river rises in the hills [3]. It is 40 km long." without the "[3]", if a third sentence is there too.
 Removed: "Home | About | Contact"; "Please enable JavaScript to see this page."; "Continue reading...".
@@ -29,8 +31,8 @@ Definitions: after the reference code, in its order.
 - The first line with "lorem ipsum" or "{" decides which of the two a page falls for; the other kind is not counted.
 - Sentences (`sentences = "native"`): each kept line has one, and one more after each . ! ? (with closing ' " or
   parentheses) that is followed by spaces and no small ASCII letter; the dot of a single capital letter or of a short
-  list of titles ("Mr.") does not count. The reference uses NLTK's trained splitter; counts differ where it knows more
-  abbreviations.
+  list of titles ("Mr.") does not count. `sentences = "punkt"` is the reference's own, NLTK's trained English splitter:
+  it needs nltk and, in `punkt`, the path of punkt_tab.zip from NLTK's data.
 - Bad words: with a list in `bad_words` a page falls for one entry in a line that stays, in lower case, where a sign
   other than a small ASCII letter is on either side of it in its line: not at the line's beginning, and "word's" counts.
   None is the default, since no such list comes with the package; the rule `toxicity` is kinder. Language and duplicate
@@ -58,10 +60,9 @@ from filters.base import Bound, Columns, Documents, Edit, FilePath
 from filters.kernels.buffers import text_buffers
 from filters.kernels.c4_lines import COUNTS, LineRules, clean_lines, strip_texts
 from filters.kernels.lines import find_lines
-from filters.kernels.spacy_sentences import count_spacy_sentences
 from filters.kernels.split_lines import find_split_lines
 from filters.kernels.tallies import sum_by_document
-from filters.words import find_words, words_version
+from filters.sentences import SentenceDefinition, count_sentences, sentences_version
 
 # The marks that end a line, and whether citations count as words.
 _RULES = {"reference": ('.?!"', False), "datatrove": (".?!\"'", True)}
@@ -91,7 +92,8 @@ class C4(Edit):
     min_lines_kept: int | None = Field(default=1, ge=0)
     min_sentences: int | None = Field(default=3, ge=0)
     semantics: Literal["reference", "datatrove"] = "reference"
-    sentences: Literal["native", "spacy"] = "native"
+    sentences: SentenceDefinition = "native"
+    punkt: FilePath | None = None
     bad_words: FilePath | None = None
 
     def check(self) -> None:
@@ -114,7 +116,7 @@ class C4(Edit):
         text, counts = clean_lines(documents.text, find_split_lines(documents.text), rules)
         columns = dict(zip(COUNTS, counts.astype(np.float64), strict=True))
         if self.sentences != "native":
-            columns["num_sentences"] = np.where(columns["num_lines_kept"] > 0, _spacy_sentences(text), 0.0)
+            columns["num_sentences"] = np.where(columns["num_lines_kept"] > 0, self._count_sentences(text), 0.0)
         columns["num_bad_words"] = (
             np.zeros(documents.num_documents) if self.bad_words is None else count_bad_words(text, self.bad_words)
         )
@@ -123,16 +125,15 @@ class C4(Edit):
         return strip_texts(text), {"num_chars": num_chars.astype(np.float64), **columns}
 
     def _words_version(self) -> str | None:
-        return words_version("spacy_en") if self.sentences == "spacy" else None
+        return sentences_version(self.sentences, self.punkt)
+
+    def _count_sentences(self, text: pa.Array) -> npt.NDArray[np.float64]:
+        """Sentences of the lines of each text, each line on its own: float64 (num_documents,)."""
+        buffers = text_buffers(text)
+        lines = find_lines(buffers)
+        counts = count_sentences(buffers, lines, self.sentences, self.punkt)
+        return sum_by_document(counts, lines.offsets).astype(np.float64)
 
     def score(self, documents: Documents) -> Columns:
         """The columns of `edit`, for those who do not want the text."""
         return self.edit(documents)[1]
-
-
-def _spacy_sentences(text: pa.Array) -> npt.NDArray[np.float64]:
-    """Sentences of the lines of each text, each line on its own: float64 (num_documents,)."""
-    buffers = text_buffers(text)
-    lines = find_lines(buffers)
-    counts = count_spacy_sentences(buffers, find_words(buffers, "spacy_en"), lines.starts, lines.ends)
-    return sum_by_document(counts, lines.offsets).astype(np.float64)

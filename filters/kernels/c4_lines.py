@@ -84,7 +84,7 @@ def clean_lines(text: TextBuffers, lines: Lines, rules: LineRules) -> tuple[pa.A
         _NO_LIMIT if rules.max_word_chars is None else rules.max_word_chars,
         rules.citations_are_words,
     )
-    tables = (code_point_classes(), *_phrase_tables(), _title_table(), _decimal_digits())
+    tables = (code_point_classes(), *_phrase_tables(), title_table(), _decimal_digits())
     spans = (lines.content_starts, lines.content_ends, lines.content_chars, lines.offsets)
     _clean_lines(text.data, spans, tables, limits, (out, offsets, counts))
     return text_array(out[: offsets[-1]], offsets), counts
@@ -126,7 +126,8 @@ def _phrase_tables() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8], npt
     return meanings, letters, places
 
 
-def _title_table() -> npt.NDArray[np.int64]:
+def title_table() -> npt.NDArray[np.int64]:
+    """The titles, for ends_sentence: int64 (num_titles,), ASCII bytes, little-endian."""
     return np.array([int.from_bytes(title.encode(), "little") for title in _TITLES], np.int64)
 
 
@@ -281,7 +282,7 @@ def _read_line(out: Any, start: int, end: int, tables: Any) -> Any:
             worth_a_look &= worth_a_look - np.uint64(1)
             meaning = np.int64(meanings[out[place]])
             if meaning == _MARK:
-                num_sentences += _ends_sentence(out, place, (start, end), titles)
+                num_sentences += ends_sentence(out, place, (start, end), titles)
             elif meaning != 0:
                 found |= _found_at(out, place, (start, end), (letters, places), meaning)
     return found, num_sentences
@@ -347,7 +348,7 @@ def _lower(byte: int) -> Any:
 
 
 @kernel
-def _ends_sentence(out: Any, position: int, span: Any, titles: Any) -> Any:
+def ends_sentence(out: Any, position: int, span: Any, titles: Any) -> Any:
     """Whether the mark at position ends a sentence that another one follows in the line."""
     start, end = span
     after = position + 1
