@@ -19,6 +19,7 @@ from trainer.run_files import RunFacts, write_run
 # Every command with its arguments and options: what users' scripts rely on. A change here belongs in the changelog.
 SURFACE = {
     "build": ["recipe", "--out", "--runner", "--address", "--num-cpus", "--set"],
+    "classifier": [],
     "demo": ["folder"],
     "diff": ["first", "second", "--json"],
     "doctor": [],
