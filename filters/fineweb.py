@@ -11,7 +11,9 @@ Known harm: lists and dialogue that people wrote. Poems, lyrics, recipes, chat l
 have short lines without sentence marks. The limits were tuned on English web pages and one tool's extracted text, where
 a paragraph is one line; text that was wrapped at 80 columns (mailing lists, old books) has few lines that end with a
 mark. A sentence that ends with a closing quotation mark or bracket does not count as ended. Thai marks no sentence ends
-and fails the first rule. We know this from the definitions; the publication reports only what helped on benchmarks.
+and fails the first rule. Of 1,741 English main texts of 100 words or more that people marked in web pages (the shared
+gold texts) it drops 23.7 %, half of them for a repeated line: of articles 18 %, of forum threads 32 %, of listings and
+of documentation 60 %; by the published definitions 30.0 %. The publication reports only what helped on benchmarks.
 
 Kept:    an article with paragraphs of several sentences, one line each.
 Dropped: a navigation page of link titles (few_line_ends); a list of 40 cities (short_lines).

@@ -10,8 +10,10 @@ Known harm: English only as it stands. Any document in another language fails th
 or Thai, written without spaces, also fails the mean word length: `stop_words`, `min_mean_word_chars` and
 `max_mean_word_chars` must be set for each language (FineWeb-2 had to give thresholds of their own to more than a
 thousand). German or Finnish compounds raise the mean word length towards the limit. Poems, recipes, dialogue and short
-answers fall below 50 words or above the bullet share although people wrote them for people. Nobody has published
-how much good text each rule removes; `whatif` and the audit of a corpus show it for the corpus at hand.
+answers fall below 50 words or above the bullet share although people wrote them for people. Of 1,741 English main
+texts of 100 words or more that people marked in web pages (the shared gold texts) it drops 1.7 %: of articles 1 %, of
+documentation 7 %, of listings 19 %. By datatrove's definitions it drops 13.8 %, nearly all for words without a letter:
+of articles 9 %, of documentation 49 %, of listings 43 %.
 
 Kept:    an encyclopedia article of 400 words.
 Dropped: "Home | About | Contact" (too_few_words); a page of "Read more..." teasers (too_many_ellipsis_lines).
