@@ -1,7 +1,8 @@
 """fastText classifiers: loaded once per process, asked about a batch of texts at a time.
 
-Labels and scores are fastText's own to the last bit (tests compare them with the library), read from the same files
-by our own reader and kernel. A text is one line: line feeds count as blanks.
+Files are read and labels and scores found without the library, whose answers they are: the same label, the same score
+but for a unit in the last place of float32 where its exponential rounds otherwise (tests compare them). A text is one
+line: line feeds count as blanks.
 """
 
 import functools
@@ -23,8 +24,9 @@ _BEST = -1
 class FastTextModel:
     """A loaded classifier. Not picklable: workers load their own, by path.
 
-    Memory: a dense model (`.bin`) stays in its file and is shared by all processes of the machine that use it; of a
-    quantized one (`.ftz`) each process holds 4 bytes for each number it stands for (3 MB for lid.176.ftz).
+    Memory: a dense model (`.bin`) stays in its file, memory-mapped, and is shared by all processes of the machine; a
+    file in use may be replaced, but not written over. Of a quantized one (`.ftz`) each process holds 4 bytes for each
+    number it stands for (3 MB for lid.176.ftz). Besides, up to 25 bytes for each word of the dictionary.
     """
 
     def __init__(self, path: str) -> None:

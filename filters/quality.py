@@ -9,8 +9,12 @@ like instructions and explanations did better in DCLM than those on pages chosen
 
 Known harm: the classifier finds a kind of text, not quality; whatever is unlike the chosen set goes. With 90 % of pages
 removed, as in DCLM, that is most of what people write: fiction, verse, dialogue, lists, dialects, every language but
-that of the set, and subjects on which the set is silent. HARM
-Audit retention by group before use.
+that of the set, and subjects on which the set is silent. How far likeness is from quality: a small model of Wikipedia
+paragraphs against reviews and talk comments, asked about the 275 web pages of DCLM's that people called good or bad
+for training, tells them apart no better than chance (area under the ROC curve 0.52), and its best tenth holds 13 % of
+the good ones. Plain language suffers: of news articles written at three levels, of which it keeps the better half, it
+keeps 58 % of the advanced and 41 % of the elementary ones, though they tell the same. Audit retention by group before
+use.
 
 Kept: with a model of explanations, `Bread rises because yeast eats sugar and gives off gas.`
 

@@ -1,8 +1,9 @@
 """fastText's prediction: the words and n-grams of a text, their rows of the model, and the mean of these.
 
 Every float32 sum runs in fastText's own order, and exponentials and logarithms are rounded to float32 where fastText
-stores one, so scores are the library's own, not near ones. The order is also why the rows of a word are added one by
-one each time it occurs: their sum as a whole would round otherwise. What is kept of a word is which rows it has.
+stores one, so scores are the library's own but for a unit in the last place. The order is also why the rows of a word
+are added one by one each time it occurs: their sum as a whole would round otherwise. What is kept of a word is which
+rows it has.
 """
 
 from typing import Any, NamedTuple
@@ -150,9 +151,10 @@ def _add_text(dictionary: Any, rows: Any, text: Any, room: Any, total: Any) -> A
     num_rows = num_hashes = 0
     while True:
         start, position, hashed = _next_word(data, position, limit)
-        if start == position or (stops and _is_end_mark(data, start, position)):
+        is_end = _is_end_mark(data, start, position)
+        if start == position or (is_end and stops):
             break
-        if _is_end_mark(data, start, position):
+        if is_end:
             continue
         num_added = _add_word(dictionary, rows, (data, start, position, hashed), room, total)
         if num_added < 0:
@@ -194,7 +196,7 @@ def _is_blank(byte: Any) -> Any:
 
 @kernel
 def _hash(data: Any, start: Any, end: Any) -> Any:
-    """The hash of fastText of bytes, in the low 32 bits of a uint64: FNV-1a over sign-extended bytes."""
+    """The bytes' hash as fastText has it, in the low 32 bits of a uint64: FNV-1a over sign-extended bytes."""
     state = _FNV_START
     for position in range(start, end):
         state = _hash_step(state, data[position])

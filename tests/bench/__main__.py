@@ -3,7 +3,7 @@
 import importlib
 import sys
 
-BENCHES = ("measures", "datatrove", "minhash", "tokens", "pipeline")
+BENCHES = ("measures", "datatrove", "minhash", "language", "tokens", "pipeline")
 
 for name in sys.argv[1:] or BENCHES:
     print(f"\n=== {name}", flush=True)
