@@ -2,23 +2,26 @@
 
     python -m tests.peers.make_reference_fixture [FIXTURE]
 
-One row for each document of tests/peers/documents.py, in its order: text, xxh3-64 of the text; gopher, c4 and dclm, the
-reason for which the rules drop it (DCLM's by the name of its step), null where they keep it; c4_text and dclm_text,
-xxh3-64 of the text that is kept, else null; urls_text and lines_text, xxh3-64 of what refinedweb_urls and refinedweb
+One row for each document of tests/peers/documents.py, in its order: text, xxh3-64 of the text; gopher, c4, c4_punkt and
+dclm, the reason for which the rules drop it (DCLM's by the name of its step), null where they keep it, c4 with our own
+splitter of sentences and c4_punkt with NLTK's; c4_text and dclm_text, xxh3-64 of the text that is kept, else null;
+urls_text and lines_text, xxh3-64 of what refinedweb_urls and refinedweb
 with DCLM's semantics make of the document, each alone.
 """
 
 import functools
 import json
 import sys
-from collections.abc import Callable
+from importlib import metadata
 from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
+import nltk
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
+from nltk.tokenize.punkt import PunktTokenizer
 
 from filters.refinedweb_urls import top_level_domains
 from tests.peers.documents import documents
@@ -29,7 +32,7 @@ FIXTURE = Path(__file__).parent / "fixtures" / "reference.parquet"
 SCHEMA = pa.schema(
     [
         ("text", pa.uint64()),
-        *((name, pa.dictionary(pa.int8(), pa.string())) for name in ("gopher", "c4", "dclm")),
+        *((name, pa.dictionary(pa.int8(), pa.string())) for name in ("gopher", "c4", "c4_punkt", "dclm")),
         *((name, pa.uint64()) for name in ("c4_text", "dclm_text", "urls_text", "lines_text")),
     ]
 )
@@ -43,6 +46,24 @@ def bad_words(shared: Path = SHARED) -> list[str]:
 @functools.cache
 def _bad_word_pattern() -> Any:
     return c4.bad_word_pattern(bad_words())
+
+
+@functools.cache
+def punkt_file() -> str:
+    """NLTK's punkt_tab.zip, as llama-index-core carries it."""
+    name = "llama_index/core/_static/nltk_cache/tokenizers/punkt_tab.zip"
+    return str(metadata.distribution("llama-index-core").locate_file(name))
+
+
+@functools.cache
+def _punkt() -> PunktTokenizer:
+    nltk.data.path.append(str(Path(punkt_file()).parent.parent))
+    return PunktTokenizer("english")
+
+
+def punkt_sentences(line: str) -> int:
+    """Sentences of a line as C4's reference code counts them."""
+    return len(_punkt().tokenize(line))
 
 
 @functools.lru_cache(maxsize=1_000_000)
@@ -82,13 +103,9 @@ def gopher_answer(text: str) -> str | None:
 def answer(text: str) -> dict[str, Any]:
     """The fixture's row of one document."""
     row: dict[str, Any] = {"text": digest(text), "gopher": gopher_answer(text)}
-    answers: dict[str, Callable[[], tuple[str | None, str]]] = {
-        "c4": lambda: c4.reference_page(text, _bad_word_pattern()),
-        "dclm": lambda: dclm_answer(text),
-    }
-    for name, ask in answers.items():
-        reason, edited = ask()
+    for name, (reason, edited) in (("c4", c4.reference_page(text, _bad_word_pattern())), ("dclm", dclm_answer(text))):
         row |= {name: reason, f"{name}_text": digest(edited) if reason is None else None}
+    row["c4_punkt"] = c4.reference_page(text, _bad_word_pattern(), punkt_sentences)[0]
     row["urls_text"] = digest(refinedweb.without_urls(text, top_level_domains(), as_dclm=True)[0])
     row["lines_text"] = digest(refinedweb.corrected(text)[0])
     return row
