@@ -7,8 +7,8 @@ without locks, so that each run gives other weights. The price is that a second 
 fastText's scores add up to 1 over the two labels, and depend on how many texts of each there are: give both classes in
 numbers that are alike, or read the thresholds off the report.
 
-On 839 paragraphs of an encyclopedia and of customers' reviews, 412 held out, five passes gave at the learning rate 0.1
-of fastText a ROC AUC of 0.65 and at 0.5, the default here, 0.991; 25 passes 0.991 and 0.995.
+On 108 paragraphs of an encyclopedia against 771 reviews and comments, with 372 texts held out, five passes gave at the
+learning rate 0.1 of fastText a ROC AUC of 0.65 and at 0.5, the default here, 0.991; 25 passes gave 0.991 and 0.996.
 """
 
 from collections import Counter

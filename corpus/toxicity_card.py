@@ -75,6 +75,8 @@ def _head(model: str, num_lines: dict[str, int], limit: float) -> list[str]:
         "",
         "Not for: moderating people, judging single sentences, languages other than English. Hate without rude words",
         "passes; quoted and reported abuse scores like abuse.",
+        "",
+        "The settings and the limit were chosen with the tables below in view, so these flatter it a little.",
     ]
 
 
