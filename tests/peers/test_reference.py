@@ -19,7 +19,7 @@ from filters.refinedweb import RefinedWeb
 from filters.refinedweb_urls import RefinedWebUrls
 from tests.edge_cases import batch, columns_of, scores_of
 from tests.peers.documents import documents
-from tests.peers.make_reference_fixture import FIXTURE, bad_words
+from tests.peers.make_reference_fixture import FIXTURE, bad_words, punkt_file
 from tests.shared import shared_data
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow]
@@ -100,13 +100,18 @@ def test_gopher_drops_every_document_for_the_reason_of_the_twin(
     assert len(set(reasons)) > 10
 
 
+@pytest.mark.parametrize(
+    ("column", "more"), [("c4", ""), ("c4_punkt", f'sentences = "punkt"\npunkt = "{punkt_file()}"\n')]
+)
 def test_c4_drops_every_document_for_the_reason_of_the_twin_and_leaves_its_text(
-    texts: list[str], answers: pa.Table, tmp_path: Path
+    texts: list[str], answers: pa.Table, tmp_path: Path, column: str, more: str
 ) -> None:
     (tmp_path / "en.txt").write_text("\n".join(bad_words()), "utf-8")
-    reasons, digests = _cascade(_filters(tmp_path, "c4", '[[filter]]\nrule = "c4"\nbad_words = "en.txt"\n'), texts)
-    assert [reason and reason.removeprefix("c4.") for reason in reasons] == answers["c4"].to_pylist()
-    assert _kept_digests(reasons, digests) == answers["c4_text"].to_pylist()
+    filters = _filters(tmp_path, "c4", f'[[filter]]\nrule = "c4"\nbad_words = "en.txt"\n{more}')
+    reasons, digests = _cascade(filters, texts)
+    assert [reason and reason.removeprefix("c4.") for reason in reasons] == answers[column].to_pylist()
+    if column == "c4":
+        assert _kept_digests(reasons, digests) == answers["c4_text"].to_pylist()
     assert len(set(reasons)) > 4
 
 
