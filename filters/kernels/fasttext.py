@@ -27,6 +27,7 @@ _END_MARK = np.frombuffer(b"</s>", np.uint8)
 _BEGIN_WORD, _END_WORD = np.uint8(ord("<")), np.uint8(ord(">"))
 
 _PIECE_BYTES = 128  # of a long word are looked at before the rows found are added
+_FETCHED_ROWS = 128  # of word n-grams are added together; no more than a piece can have
 _KEPT_ROWS = 60  # of words with more rows nothing is kept; 17 ASCII letters have about as many n-grams of 2 to 4
 _MAX_KEPT_WORDS = 1 << 13  # 2.2 MB; four or eight times as many were no faster
 _KEY = 4  # numbers by which a kept word is known
@@ -67,7 +68,7 @@ def new_room(dictionary: Dictionary, offsets: npt.NDArray[np.int64], dimension: 
     return (
         np.zeros(num_kept * _KEY, np.int64),
         np.empty(num_kept * _KEPT_ROWS, np.int32),
-        np.empty(1 + _PIECE_BYTES * max(dictionary.max_chars, 0), np.int32),
+        np.empty(1 + _PIECE_BYTES * max(dictionary.max_chars, 1), np.int32),
         np.empty(longest + 2, np.uint8),
         np.empty(longest // 2 + 2 if dictionary.max_words > 1 else 0, np.int32),
         np.empty(dimension, np.float32),
@@ -346,13 +347,18 @@ def _bucket_row(dictionary: Any, hashed: Any) -> Any:
 def _add_word_ngrams(dictionary: Any, rows: Any, hashes: Any, found: Any, total: Any) -> Any:
     """Add the rows of all runs of 2 to max_words words of (hashes, how many); returns how many rows there are."""
     numbers, size = hashes
-    num_rows = 0
+    num_rows = num_found = 0
     for first in range(size):
         state = np.uint64(np.int64(numbers[first]))
         for last in range(first + 1, min(first + dictionary.max_words, size)):
             state = state * _WORD_FACTOR + np.uint64(np.int64(numbers[last]))
             row, num = _bucket_row(dictionary, state)
-            found[0] = row
-            add_rows(total, rows, found, 0, num)
-            num_rows += num
-    return num_rows
+            found[num_found] = row
+            num_found += num
+            # Many at a time, so that the machine fetches rows ahead: they lie anywhere in memory.
+            if num_found == _FETCHED_ROWS:
+                add_rows(total, rows, found, 0, num_found)
+                num_rows += num_found
+                num_found = 0
+    add_rows(total, rows, found, 0, num_found)
+    return num_rows + num_found
