@@ -3,7 +3,19 @@
 import importlib
 import sys
 
-BENCHES = ("measures", "datatrove", "minhash", "language", "tokens", "pipeline")
+BENCHES = (
+    "measures",
+    "words",
+    "sentences",
+    "language",
+    "minhash",
+    "tokens",
+    "whatif",
+    "decontaminate",
+    "dclm",
+    "datatrove",
+    "pipeline",
+)
 
 for name in sys.argv[1:] or BENCHES:
     print(f"\n=== {name}", flush=True)

@@ -1,78 +1,366 @@
-"""The preset datatrove@0.10 against datatrove 0.10.1 on the shared WET text: MB/s of one core, in the same run.
+"""The preset datatrove@0.10 against datatrove 0.10.1 in the same run: its four filters, then whole runs to tokens.
 
-Run with `python -m tests.bench datatrove` after `make peers`. Both judge the same documents by the same
-five filters, in turns; datatrove stops at a document's first reason, we take all measures. Processor times; the median
-of the turns after a first one that compiles, imports and fills caches.
+`python -m tests.bench.datatrove [--shards N] [--write]`, after `make peers`; seven minutes on two quiet cores. --write
+puts what is printed into tests/bench/results. Rates are MB of UTF-8 of the documents a second and core.
+
+Filters: both measure the same documents of the shared WET shards in turns, CPU seconds of one thread. We take every
+measure of every document; datatrove is timed in that way, and as its pipeline goes, where a filter sees what those
+before it keep.
+
+Whole runs: from WET shards to the manifest, and to datatrove's token files; the same language model and tokenizer file,
+each run in processes pinned to one core. The time of starting (imports, tables, kernels from disk, Ray) would hide the
+rest in 33 MB of text, so rates are of what a larger input takes beyond a smaller one: `real` (all shards) beyond
+`small` (the last shard, 1 MB), and for us `long`, with further copies of the shards, beyond `real`. In the copies
+the words of each text change places, within the lines' ends and elsewhere, since mere copies would be dropped as
+duplicates before they cost anything. CPU seconds are of all processes of a run, Ray's own too, and lose what a process
+does in the tenth of a second before it ends.
 """
 
+import argparse
+import contextlib
+import gzip
+import io
 import json
+import os
+import platform
+import random
+import re
+import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib import metadata
+from itertools import chain, pairwise, takewhile
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
+from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
+from corpus.recipe_file import read_recipe
 from filters import Language
 from filters.base import Documents, Edit, Filter
-from tests.bench.measures import web_texts
+from filters.spacy_words import load_english
+from tests.bench.pipeline import stages
 from tests.edge_cases import batch
-from tests.peers.test_datatrove import chain_of
-from tests.shared import ROOT
+from tests.peers.documents import documents
+from tests.shared import ROOT, SHARED
 
-NUM_DOCUMENTS = 300
-NUM_ROUNDS = 3
 PEER = ROOT / ".venv-peers" / "bin" / "python"
 SCRIPT = ROOT / "tests" / "peers" / "time_datatrove.py"
+TOKENIZER = SHARED / "text" / "tokenizers" / "gpt_neox_olmo.tokenizer.json"
+FILTERS = ("gopher_repetition", "gopher_quality", "c4", "fineweb")
+EVERY = 16  # one document of so many goes through the filters
+FILTER_ROUNDS = 5
+BUILD_ROUNDS = 3
+NUM_COPIES = 2
+# Sizes that each of our runners builds, and the steps between them that are rated.
+RUNNERS = {"local": ("small", "real", "long"), "ray": ("small", "long")}
+ARGUMENTS = {"local": ("--runner", "local"), "ray": ("--runner", "ray", "--num-cpus", "1")}
+RECIPE = """
+name = "bench"
+preset = "datatrove@0.10"
+[[source]]
+name = "web"
+format = "wet"
+paths = ["{folder}/*.gz"]
+[tokenize]
+tokenizer = "{tokenizer}"
+"""
 
 
-def ours(rules: list[Filter], table: pa.Table) -> float:
-    """Seconds of one pass of all rules, words and lines included."""
-    begun = time.process_time()
-    documents = Documents(table)
+@dataclass(frozen=True)
+class Spent:
+    """Seconds of a run, from the start of its process to its end; wall and CPU of all its processes."""
+
+    wall: float
+    cpu: float
+
+    def __sub__(self, other: "Spent") -> "Spent":
+        return Spent(self.wall - other.wall, self.cpu - other.cpu)
+
+
+@dataclass
+class Runs:
+    """What the rounds took: by runner (or "datatrove") and size; by_stage: seconds of the last local builds."""
+
+    spent: dict[tuple[str, str], list[Spent]] = field(default_factory=dict)
+    by_stage: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def added(self, runner: str, smaller: str, larger: str) -> list[Spent]:
+        """What the larger input took beyond the smaller one, round by round."""
+        pairs = zip(self.spent[runner, smaller], self.spent[runner, larger], strict=True)
+        return [much - little for little, much in pairs]
+
+
+def filter_lines(folder: Path, num_shards: int) -> Iterator[str]:
+    """The four filters, ours and theirs in turns."""
+    shards = takewhile(lambda shard: shard[0].startswith("wet/"), documents())
+    texts = [text for (_, rows), _ in zip(shards, range(num_shards), strict=False) for _, text in rows][::EVERY]
+    path = folder / "documents.jsonl"
+    path.write_text("".join(json.dumps({"id": "", "text": text}) + "\n" for text in texts), "utf-8")
+    num_bytes = sum(len(text.encode()) for text in texts)
+    table, rules = batch(texts), four_filters(folder)
+    started = time.thread_time()
+    load_english()
+    tables = time.thread_time() - started
+    first = our_seconds(rules, table)
+    rounds = [(our_seconds(rules, table), theirs) for theirs in peer_rounds(path)]
+    yield f"four filters, {len(texts)} documents, {num_bytes / 1e6:.1f} MB, {len(rounds)} rounds; CPU of one thread"
+    yield f"{'':34}{'MB/s':>8}  {'(slowest to fastest)':22}{'ours is':>10}"
+    ours = [seconds for seconds, _ in rounds]
+    yield f"{'ours, all measures':34}{rates(num_bytes, ours)}"
+    yield f"{'ours, first pass of a process':34}{rates(num_bytes, [first])}"
+    yield f"{'  and spaCy and its tables read':34}{rates(num_bytes, [first + tables])}  ({tables:.1f} s once a process)"
+    for name in ("all", "survivors"):
+        theirs = [seconds[name] for _, seconds in rounds]
+        times = statistics.median(their / our for our, their in zip(ours, theirs, strict=True))
+        yield f"{'datatrove, ' + name:34}{rates(num_bytes, theirs)}{times:8.0f} x"
+
+
+def four_filters(folder: Path) -> list[Filter]:
+    path = folder / "filters.toml"
+    path.write_text(RECIPE.format(folder=folder, tokenizer=TOKENIZER), "utf-8")
+    return [rule for rule in read_recipe(str(path)).filter if rule.rule in FILTERS]
+
+
+def our_seconds(rules: list[Filter], table: pa.Table) -> float:
+    """CPU seconds of this thread for words, lines, measures, edit and reasons."""
+    started = time.thread_time()
+    seen = Documents(table)
     for rule in rules:
         if isinstance(rule, Edit):
-            text, _ = rule.edit(documents)
-            documents = documents.with_text(text)
+            text, columns = rule.edit(seen)
+            seen = seen.with_text(text)
         else:
-            rule.score(documents)
-    return time.process_time() - begun
+            columns = rule.score(seen)
+        rule.reject(pa.table({f"{rule.rule}.{name}": values for name, values in columns.items()}))
+    return time.thread_time() - started
 
 
-def measure(texts: list[str], folder: Path) -> tuple[list[float], list[float]]:
-    """Seconds of each round: ours and datatrove's, which run in turns."""
-    rules, table = chain_of("datatrove@0.10"), batch(texts)
-    path = folder / "documents.jsonl"
-    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
-    command = [str(PEER), str(SCRIPT), str(path), Language().model_path]
+def peer_rounds(path: Path) -> Iterator[dict[str, float]]:
+    """Seconds of datatrove's filters, one round whenever the next is asked for."""
+    command = [str(PEER), str(SCRIPT), "filters", str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as peer:
         assert peer.stdin is not None
         assert peer.stdout is not None
-        rounds = []
-        for _ in range(NUM_ROUNDS + 1):
+        for _ in range(FILTER_ROUNDS):
             peer.stdin.write("\n")
             peer.stdin.flush()
-            theirs = float(peer.stdout.readline())
-            rounds.append((ours(rules, table), theirs))
+            yield json.loads(peer.stdout.readline())
         peer.stdin.close()
-    return [our for our, _ in rounds[1:]], [their for _, their in rounds[1:]]
 
 
-def main() -> None:
-    if not PEER.exists():
-        print(f"{PEER.parents[1].name}: no such environment; run `make peers`. Nothing was measured")
+def rates(num_bytes: int, seconds: list[float]) -> str:
+    """Median of MB/s, with the slowest and the fastest where there are several."""
+    several = sorted(num_bytes / 1e6 / each for each in seconds)
+    spread = f"({several[0]:.2f} to {several[-1]:.2f})" if len(several) > 1 else ""
+    return f"{statistics.median(several):8.2f}  {spread:22}"
+
+
+def make_inputs(folder: Path, num_shards: int) -> dict[str, int]:
+    """Folders `small`, `real` and `long` of WET shards; returns the bytes of text in each."""
+    shards = sorted((SHARED / "web" / "wet").glob("*.wet.gz"))
+    real = shards[:num_shards]
+    for size, chosen in (("small", shards[-1:]), ("real", real), ("long", real)):
+        (folder / size).mkdir()
+        for shard in chosen:
+            (folder / size / shard.name).symlink_to(shard)
+    num_bytes = sum(write_copies(shard, folder / "long") for shard in real)
+    small = sum(len(record.reader.read()) for record in texts_of(shards[-1]))
+    return {"small": small, "real": num_bytes, "long": num_bytes * (1 + NUM_COPIES)}
+
+
+def write_copies(shard: Path, folder: Path) -> int:
+    """Write NUM_COPIES shards with the words of each document in other orders; returns the bytes of its text."""
+    order, num_bytes = random.Random(shard.name), 0
+    with contextlib.ExitStack() as files:
+        names = [folder / f"copy-{copy}-{shard.name}" for copy in range(NUM_COPIES)]
+        copies = [files.enter_context(name.open("wb")) for name in names]
+        for record in texts_of(shard):
+            content = record.reader.read()
+            num_bytes += len(content)
+            for copy in copies:
+                record.set_bytes_content(shuffled(content, order))
+                written = io.BytesIO()
+                record.write(written)
+                copy.write(gzip.compress(written.getvalue()))
+    return num_bytes
+
+
+def texts_of(shard: Path) -> Iterator[WarcRecord]:
+    with shard.open("rb") as stream:
+        yield from ArchiveIterator(stream, record_types=WarcRecordType.conversion)
+
+
+def shuffled(text: bytes, order: random.Random) -> bytes:
+    """The same words and white space; the last words of lines change places among themselves, the others too."""
+    pieces = re.split(rb"(\s+)", text)
+    words, blanks = pieces[::2], [*pieces[1::2], b"\n"]
+    for ends_line in (True, False):
+        places = [place for place, blank in enumerate(blanks) if (b"\n" in blank) == ends_line]
+        moved = [words[place] for place in order.sample(places, len(places))]
+        for place, word in zip(places, moved, strict=True):
+            words[place] = word
+    pieces[::2] = words
+    return b"".join(pieces)
+
+
+def timed_runs(folder: Path) -> Runs:
+    """All builds, datatrove's after the first round of ours."""
+    runs = Runs()
+    build(folder, "small", "local")  # compiles what is not compiled yet
+    for number in range(BUILD_ROUNDS):
+        for runner, sizes in RUNNERS.items():
+            for size in sizes:
+                spent, stages_of_run = build(folder, size, runner)
+                runs.spent.setdefault((runner, size), []).append(spent)
+                runs.by_stage[f"{runner} {size}"] = stages_of_run
+        if number == 0:
+            for size in ("small", "real"):
+                spent, said = peer_run(folder, size)
+                runs.spent["datatrove", size] = [spent]
+                runs.by_stage[f"datatrove {size}"] = said
+    return runs
+
+
+def build(folder: Path, size: str, runner: str) -> tuple[Spent, dict[str, float]]:
+    """`gristmill build` of one size; also the wall seconds of its stages."""
+    recipe, out = folder / f"{size}.toml", folder / "corpus"
+    recipe.write_text(RECIPE.format(folder=folder / size, tokenizer=TOKENIZER), "utf-8")
+    command = [sys.executable, "-m", "cluster.cli", "build", str(recipe), "--out", str(out), *ARGUMENTS[runner]]
+    spent, _ = on_one_core(command, {})
+    seconds = json.loads((out / "manifest.json").read_text("utf-8"))["run"]["seconds"]
+    shutil.rmtree(out)
+    return spent, seconds
+
+
+def peer_run(folder: Path, size: str) -> tuple[Spent, dict[str, float]]:
+    """datatrove's run of one size; also the wall seconds of its blocks, by stage and block."""
+    out = folder / f"peer-{size}"
+    command = [str(PEER), str(SCRIPT), "pipeline", str(folder / size), str(out), Language().model_path, str(TOKENIZER)]
+    spent, said = on_one_core(command, {"HF_ASSETS_CACHE": str(folder / "assets"), "HF_HUB_OFFLINE": "1"})
+    return spent, {f"{stage}, {block}": seconds for stage, block, seconds, _ in json.loads(said)["blocks"]}
+
+
+def on_one_core(command: list[str], environment: dict[str, str]) -> tuple[Spent, str]:
+    """What the command took with all processes below it on the machine's last core, and what it printed."""
+    core = max(os.sched_getaffinity(0))
+    everything = {**os.environ, **environment}
+    used: dict[tuple[int, float], float] = {}
+    started = time.monotonic()
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        process = subprocess.Popen(command, stdout=out, stderr=err, env=everything)
+        os.sched_setaffinity(process.pid, {core})
+        while process.poll() is None:
+            used.update(cpu_by_process(process.pid))
+            time.sleep(0.1)
+        wall = time.monotonic() - started
+        out.seek(0)
+        err.seek(0)
+        if process.returncode:
+            raise SystemExit(err.read())
+        return Spent(wall, sum(used.values())), out.read()
+
+
+def cpu_by_process(pid: int) -> dict[tuple[int, float], float]:
+    """CPU seconds so far of a process and of each below it, by id and time of start."""
+    used = {}
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                used[process.pid, process.create_time()] = times.user + times.system
+    return used
+
+
+def run_lines(folder: Path, num_shards: int) -> Iterator[str]:
+    """Whole runs, and their stages."""
+    sizes = make_inputs(folder, num_shards)
+    runs = timed_runs(folder)
+    yield f"whole runs, one core, {BUILD_ROUNDS} rounds of ours; what the larger input takes beyond the smaller"
+    yield f"{'':30}{'MB':>7}{'CPU s':>8}  {'MB/s of CPU':32}{'ours':>6}{'wall s':>8}  {'MB/s of wall':32}{'ours':>6}"
+    theirs = runs.added("datatrove", "small", "real")
+    steps = [("datatrove", "small", "real")]
+    steps += [(runner, *step) for runner, sizes_built in RUNNERS.items() for step in pairwise(sizes_built)]
+    for runner, smaller, larger in steps:
+        num_bytes = sizes[larger] - sizes[smaller]
+        added = runs.added(runner, smaller, larger)
+        line = f"{f'{runner}, {smaller} to {larger}':30}{num_bytes / 1e6:7.1f}"
+        for kind in ("cpu", "wall"):
+            took = [getattr(spent, kind) for spent in added]
+            rate = num_bytes / statistics.median(took)
+            times = rate / (sizes["real"] - sizes["small"]) * getattr(theirs[0], kind)
+            line += f"{statistics.median(took):8.1f}  {rates(num_bytes, took):32}{times:4.0f} x"
+        yield line
+    yield ""
+    for runner in ("datatrove", *RUNNERS):
+        small = runs.spent[runner, "small"]
+        wall, cpu = (statistics.median(getattr(spent, kind) for spent in small) for kind in ("wall", "cpu"))
+        yield f"{runner}, all of `small` ({sizes['small'] / 1e6:.1f} MB), start included: {wall:.1f} s, CPU {cpu:.1f} s"
+    yield from stage_lines(runs, sizes)
+    yield "\nours by step: CPU of one thread, the first two shards"
+    for label, num_bytes, seconds in stages(read_recipe(str(folder / "real.toml"))):
+        yield f"  {label:44}{num_bytes / 1e6:8.1f} MB{seconds:9.3f} s{num_bytes / 1e6 / seconds:9.1f} MB/s"
+
+
+def stage_lines(runs: Runs, sizes: dict[str, int]) -> Iterator[str]:
+    """Wall seconds by stage; rates are of all text, also where a stage sees only what was kept."""
+    before, after = runs.by_stage["local real"], runs.by_stage["local long"]
+    tables = {
+        "ours, local, real to long (last round)": (
+            sizes["long"] - sizes["real"],
+            {stage: seconds - before[stage] for stage, seconds in after.items()},
+        ),
+        "datatrove, all of real": (sizes["real"], runs.by_stage["datatrove real"]),
+    }
+    for title, (num_bytes, table) in tables.items():
+        yield f"\n{title}: wall seconds by stage, MB/s of all text"
+        for stage, seconds in table.items():
+            rate = f"{num_bytes / 1e6 / seconds:9.1f} MB/s" if seconds > 0.05 else ""
+            yield f"  {stage:44}{seconds:9.2f} s{rate}"
+
+
+def facts() -> Iterator[str]:
+    """Machine, load and versions."""
+    load = os.getloadavg()[0]
+    print_versions = "from importlib.metadata import version as v; print(*(f'{n} {v(n)}' for n in %r), sep=', ')"
+    theirs = ("datatrove", "spacy", "fasttext-numpy2-wheel", "tokenizers", "numpy")
+    said = subprocess.check_output([str(PEER), "-c", print_versions % (theirs,)], text=True).strip()
+    ours = ("gristmill", "numba", "pyarrow", "spacy", "gigatoken", "ray")
+    commit = subprocess.check_output(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, text=True).strip()
+    yield f"{os.cpu_count()} cores ({platform.machine()}), load average at the start {load:.1f}; commit {commit}"
+    yield f"ours: {', '.join(f'{name} {metadata.version(name)}' for name in ours)}; Python {platform.python_version()}"
+    yield f"theirs: {said}"
+    yield ""
+
+
+def main(num_shards: int = 8, write: bool = False) -> None:
+    """Print the tables, and write them where that is asked for."""
+    if not PEER.exists() or not TOKENIZER.exists():
+        print("datatrove's environment (make peers) or the shared data is not here; nothing was measured")
         return
-    texts = web_texts()
-    texts = texts[:: max(1, len(texts) // NUM_DOCUMENTS)]
-    num_megabytes = sum(len(text.encode()) for text in texts) / 1e6
-    with tempfile.TemporaryDirectory() as folder:
-        seconds = measure(texts, Path(folder))
-    rates = [num_megabytes / statistics.median(times) for times in seconds]
-    ratio = statistics.median(their / our for our, their in zip(*seconds, strict=True))
-    print(f"{len(texts)} texts, {num_megabytes:.1f} MB; MB/s: gristmill {rates[0]:.1f}, datatrove {rates[1]:.2f}")
-    print(f"gristmill is {ratio:.0f} times as fast")
+    lines = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for line in chain(facts(), filter_lines(folder, num_shards), [""], run_lines(folder, num_shards)):
+            print(line, flush=True)
+            lines.append(line)
+    if write:
+        today = time.strftime("%Y-%m-%d")
+        path = Path(__file__).parent / "results" / f"datatrove_{os.cpu_count()}core_{today}.md"
+        title = f"# The preset datatrove@0.10 against datatrove, {today}"
+        about = "`python -m tests.bench.datatrove --write`; what the columns are is told in tests/bench/datatrove.py."
+        path.write_text("\n".join([title, "", about, "", "```", *lines, "```", ""]), "utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shards", type=int, default=8, help="use so many of the shared shards")
+    parser.add_argument("--write", action="store_true", help="keep the result in tests/bench/results")
+    arguments = parser.parse_args()
+    main(arguments.shards, arguments.write)

@@ -1,10 +1,11 @@
-"""How long datatrove takes: run in its own environment by `python -m tests.bench datatrove`; prints one line of JSON.
+"""How long datatrove takes: run in its own environment by `python -m tests.bench datatrove`; prints lines of JSON.
 
     python time_datatrove.py filters DOCUMENTS
     python time_datatrove.py pipeline SHARDS OUT MODEL TOKENIZER
 
-filters: CPU seconds of the four filters of its example for FineWeb, one after the other on each of the documents (lines
-of JSON with id and text): `all`, each filter sees every document; `survivors`, one sees what those before it keep.
+filters: for each line that comes in, CPU seconds of the four filters of its example for FineWeb, one after the other on
+each of the documents (lines of JSON with id and text): `all`, each filter sees every document; `survivors`, one sees
+what those before it keep.
 
 pipeline: from the WET files in SHARDS to token ids below OUT, as examples/fineweb.py and its tokenizing go, each stage
 one task in this process; wall seconds of each stage, and of each block as datatrove itself counts them. Its
@@ -51,13 +52,16 @@ def four_filters() -> list[Any]:
     ]
 
 
-def time_filters(file: str) -> dict[str, Any]:
-    """CPU seconds of this thread, once spaCy is loaded."""
+def time_filters(file: str) -> None:
+    """A round for each line of stdin; what is loaded once, spaCy above all, is loaded before."""
     with open(file, encoding="utf-8") as lines:
         rows = [json.loads(line) for line in lines]
     filters = four_filters()
     every_filter(filters, Document(text="The first text loads what is loaded once. " * 20, id="warm-up"))
-    return {"all": time_each(every_filter, filters, rows), "survivors": time_each(until_dropped, filters, rows)}
+    for _ in sys.stdin:
+        seconds = {"all": time_each(every_filter, filters, rows)}
+        seconds["survivors"] = time_each(until_dropped, filters, rows)
+        print(json.dumps(seconds), flush=True)
 
 
 def time_each(work: Callable[[list[Any], Document], object], filters: list[Any], rows: list[dict[str, str]]) -> float:
@@ -103,7 +107,7 @@ def stages(shards: str, out: Path, model: str, tokenizer: str) -> dict[str, tupl
     }
 
 
-def time_pipeline(shards: str, out: str, model: str, tokenizer: str) -> dict[str, Any]:
+def time_pipeline(shards: str, out: str, model: str, tokenizer: str) -> None:
     seconds: dict[str, float] = {}
     blocks: list[tuple[str, str, float, float]] = []
     for name, (num_tasks, pipeline) in stages(shards, Path(out), model, tokenizer).items():
@@ -112,7 +116,7 @@ def time_pipeline(shards: str, out: str, model: str, tokenizer: str) -> dict[str
         LocalPipelineExecutor(pipeline, tasks=num_tasks, workers=1, logging_dir=str(logs)).run()
         seconds[name] = time.perf_counter() - start
         blocks += [(name, *block) for block in blocks_of(logs / "stats.json")]
-    return {"seconds": seconds, "blocks": blocks}
+    print(json.dumps({"seconds": seconds, "blocks": blocks}))
 
 
 def blocks_of(file: Path) -> list[tuple[str, float, float]]:
@@ -128,7 +132,7 @@ def blocks_of(file: Path) -> list[tuple[str, float, float]]:
 
 def main() -> None:
     what, *arguments = sys.argv[1:]
-    print(json.dumps({"filters": time_filters, "pipeline": time_pipeline}[what](*arguments)))
+    {"filters": time_filters, "pipeline": time_pipeline}[what](*arguments)
 
 
 if __name__ == "__main__":
