@@ -7,19 +7,19 @@ the share of the text that is abuse; `toxicity.lexicon_ratio`, weights of lexico
 Why such documents are removed: a model repeats the abuse it reads. A share of the text finds pages made of abuse, and
 lets pass a long page that quotes some.
 
-Known harm: words do not say who speaks. Quoted and reported abuse scores like abuse: 41 % of the HateCheck
-sentences that quote or report hate in order to condemn it are above the classifier's limit (39 % of those that quote
-hold an entry of the lexicon), and 43 % of those with a reclaimed slur. These are single sentences: a document
-is dropped when a third of it goes on like that. Novels, lyrics and African American English swear more: 57 % of the tweets that
-Davidson et al. call offensive but not hateful are above the limit, though none was trained on. Sex education and
-medical text may suffer with another lexicon or model. The mention of a group does not score: the built-in model sees
-all listed terms for groups as one and the same word, of 126 neutral and positive HateCheck sentences about seven
-groups none is above the limit, against 0.1 % of 13,747 harmless texts of no group, and swapping the names of groups
-in 805 Wikipedia comments changes no score by more than 0.0001; the lexicon has no slurs and no names of groups. The price: hate
-without rude words passes (6 % of implicit derogation is found; area under the ROC curve 0.73 on a white-supremacist
-forum, 0.47 on HateCheck). 1 of 2,808 web pages is above the limit, wrongly: a Chinese text with an app's name in
-English. Classifier and lexicon know English only; other languages score about 0. All figures of the model are on its
-card, docs/models/toxicity.md.
+Known harm: words do not say who speaks. Quoted and reported abuse scores like abuse: 41 % of the HateCheck sentences
+that quote or report hate in order to condemn it are above the classifier's limit (39 % of those that quote hold an
+entry of the lexicon), and 43 % of those with a reclaimed slur. These are single sentences: a document is dropped when a
+third of it goes on like that. Novels, lyrics and African American English swear more: 57 % of the tweets that Davidson
+et al. call offensive but not hateful are above the limit, though none was trained on. Sex education and medical text
+may suffer with another lexicon or model. The mention of a group does not score: the built-in model sees all listed
+terms for groups as one and the same word, of 126 neutral and positive HateCheck sentences about seven groups none is
+above the limit, against 0.1 % of 13,747 harmless texts of no group, and swapping the names of groups in 805 Wikipedia
+comments changes no score by more than 0.0001; the lexicon has no slurs and no names of groups. The price: hate without
+rude words passes (6 % of implicit derogation is found; area under the ROC curve 0.73 on a white-supremacist forum, 0.47
+on HateCheck). 1 of 2,808 web pages is above the limit, wrongly: a Chinese text with an app's name in English.
+Classifier and lexicon know English only; other languages score about 0. All figures of the model are on its card,
+docs/models/toxicity.md.
 
 Kept: "The committee met on Tuesday to read the report, and a fool was quoted in it."
 
