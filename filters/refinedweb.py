@@ -44,7 +44,8 @@ from pydantic import Field
 
 from filters.base import Bound, Columns, Documents, Edit
 from filters.kernels.buffers import text_buffers
-from filters.kernels.refinedweb import COUNTS, Corrections, correct_lines, count_fasttext_words
+from filters.kernels.dclm import count_fasttext_words
+from filters.kernels.refinedweb import COUNTS, Corrections, correct_lines
 from filters.kernels.tallies import ratio
 from filters.kernels.unicode import UNICODE_VERSION
 

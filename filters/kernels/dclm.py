@@ -22,6 +22,8 @@ _LINE_END = np.uint64(ord("\n"))
 _ELLIPSIS = 0x2026
 _SPACED_ELLIPSIS = np.frombuffer(b". . .", np.uint8)
 _DOTS = np.frombuffer(b"...", np.uint8)
+# Where fastText's tokenizer cuts.
+_FASTTEXT_BLANKS = np.uint64(sum(1 << byte for byte in b" \n\r\t\v\f\0"))
 
 
 @cache
@@ -45,6 +47,13 @@ def alphanumeric_words(text: TextBuffers, words: Words) -> Words:
         num_chars=words.num_chars[used],
         has_letter=words.has_letter[used],
     )
+
+
+def count_fasttext_words(text: TextBuffers) -> npt.NDArray[np.int64]:
+    """Tokens of fastText whose first code point is a letter or number, in each document: int64 (num_documents,)."""
+    counts = np.zeros(text.num_documents, np.int64)
+    _count_fasttext_words(text.data, text.offsets, alphanumeric(), counts)
+    return counts
 
 
 def count_spaced_ellipses(text: TextBuffers) -> npt.NDArray[np.int64]:
@@ -175,3 +184,16 @@ def _split_paragraphs(data: Any, offsets: Any, classes: Any, out: Any) -> None:
                 segment += 1
             start = position = cut + 2
         segment_offsets[document + 1] = segment
+
+
+@kernel
+def _count_fasttext_words(data: Any, offsets: Any, is_alphanumeric: Any, counts: Any) -> None:
+    for document in range(len(offsets) - 1):
+        limit = offsets[document + 1]
+        after_blank = True
+        for position in range(offsets[document], limit):
+            byte = data[position]
+            is_blank = byte <= 0x20 and (_FASTTEXT_BLANKS >> np.uint64(byte)) & np.uint64(1) != np.uint64(0)
+            if after_blank and not is_blank:
+                counts[document] += is_alphanumeric[code_point(data, position, limit)]
+            after_blank = is_blank

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from filters.kernels.bits import HIGH_BITS, LOW_BITS, load_8, num_ones
 from filters.kernels.buffers import TextBuffers, text_array
-from filters.kernels.dclm import alphanumeric
 from filters.kernels.jit import kernel
 from filters.kernels.lines import Lines, skip_space_back
 from filters.kernels.unicode import NUM_CODE_POINTS, SPACE, code_point, code_point_classes, last_code_point_start, width
@@ -45,8 +44,6 @@ _READ_MORE = np.frombuffer(b"read more", np.uint8)
 _SIGN_IN = np.frombuffer(b"sign-in", np.uint8)
 _KELVIN_SIGN = 0x212A
 _NOWHERE = -1
-# Where fastText's tokenizer cuts.
-_FASTTEXT_BLANKS = np.uint64(sum(1 << byte for byte in b" \n\r\t\v\f\0"))
 
 
 @dataclass(frozen=True)
@@ -76,13 +73,6 @@ def correct_lines(text: TextBuffers, lines: Lines, corrections: Corrections) -> 
     tables = (code_point_classes(), _kinds())
     _correct_lines(text.data, (lines.starts, lines.ends, lines.offsets), tables, limits, (out, offsets, counts, most))
     return text_array(out[: offsets[-1]], offsets), counts
-
-
-def count_fasttext_words(text: TextBuffers) -> npt.NDArray[np.int64]:
-    """Tokens of fastText whose first code point is a letter or number, in each document: int64 (num_documents,)."""
-    counts = np.zeros(text.num_documents, np.int64)
-    _count_fasttext_words(text.data, text.offsets, alphanumeric(), counts)
-    return counts
 
 
 @cache
@@ -394,16 +384,3 @@ def _close_up(lines: Any, out: Any, begin: int) -> Any:
             out[size] = out[position]
             size += 1
     return size
-
-
-@kernel
-def _count_fasttext_words(data: Any, offsets: Any, is_alphanumeric: Any, counts: Any) -> None:
-    for document in range(len(offsets) - 1):
-        limit = offsets[document + 1]
-        after_blank = True
-        for position in range(offsets[document], limit):
-            byte = data[position]
-            is_blank = byte <= 0x20 and (_FASTTEXT_BLANKS >> np.uint64(byte)) & np.uint64(1) != np.uint64(0)
-            if after_blank and not is_blank:
-                counts[document] += is_alphanumeric[code_point(data, position, limit)]
-            after_blank = is_blank
