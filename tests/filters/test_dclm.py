@@ -55,6 +55,13 @@ def test_repetition_measures_equal_the_slow_ones_on_odd_texts(text: str) -> None
     assert _repetition([text]) == [slow.repetition(text, str.split)]
 
 
+@settings(max_examples=NUM_EXAMPLES, deadline=None)
+@given(TEXTS)
+def test_measures_equal_those_of_dclm_s_own_tokenizers(text: str) -> None:
+    assert _rows([text], GopherQuality(semantics="dclm", words="fasttext")) == [slow.quality(text)]
+    assert _rows([text], GopherRepetition(semantics="dclm", words="uax29")) == [slow.repetition(text)]
+
+
 def test_repetition_measures_equal_the_slow_ones_on_the_edge_cases() -> None:
     texts = [text[:2000] for text in EDGE_TEXTS]
     assert _repetition(texts) == [slow.repetition(text, str.split) for text in texts]

@@ -9,6 +9,7 @@ from filters.kernels.repetition import (
     DUPLICATE_NGRAMS,
     TOP_NGRAMS,
     content_lines,
+    copied_segments,
     exact_lines,
     ngram_repetition,
     paragraphs,
@@ -52,6 +53,19 @@ def _slow_segments(text: str) -> list[tuple[int, int]]:
 def test_the_most_frequent_bigram_counts_the_characters_of_all_its_copies() -> None:
     # "ab cd" twice: 8 of 10 characters; no trigram occurs twice.
     assert _ngrams(["ab cd x ab cd y"])[0][:3] == [8, 0, 0]
+
+
+def test_overlapping_copies_of_the_top_bigram_count_in_full_on_request() -> None:
+    found = ngram_repetition(find_words(text_buffers(pa.array(["ab ab ab cd", "ab cd ab ce ab cd ab ce", ""]))))
+    # "ab ab" twice; "ab cd" and "ab ce" twice each, "cd ab" once; each is 4 characters long.
+    assert found.top_copied_chars[0].tolist() == [8, 8, 0]
+    assert found.top_chars[0].tolist() == [6, 8, 0]
+
+
+def test_all_copies_of_a_line_are_copied_segments() -> None:
+    lines = find_lines(text_buffers(pa.array(["aa\nbbb\naa\naa", "aa\nbb", "\n", ""])))
+    num_copied, chars = copied_segments(content_lines(lines))
+    assert (num_copied.tolist(), chars.tolist()) == ([3, 0, 0, 0], [6, 0, 0, 0])
 
 
 def test_text_without_a_repeated_ngram_has_no_top_ngram() -> None:
