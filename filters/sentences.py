@@ -4,7 +4,7 @@ native: marks and a few titles, in `filters.kernels.sentences`; fast, and no oth
 spacy: the sentencizer of spaCy's blank English pipeline, as datatrove 0.10 counts; exact, on our words of `spacy_en`.
 punkt: NLTK's trained English splitter, as C4's reference code counts; exact, since NLTK itself does it, and slow.
 
-How often they agree is in tests/bench/results/sentences_*.md.
+How often they agree is in tests/bench/results/words_*.md.
 """
 
 import importlib.util
