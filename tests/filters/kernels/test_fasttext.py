@@ -92,7 +92,9 @@ def expected(name: str, texts, stops: bool = False):
         rows = slow.text_rows(model, text, stops)
         scores = scores_of(model, slow.mean_row(model, rows)) if rows else [0.0] * len(model.labels)
         all_scores.append(scores)
-        best.append((scores.index(max(scores)), max(scores)) if rows else (-1, 0.0))
+        # Of equal scores, which the steps of the sigmoid make common, the last wins; see the test with the library.
+        last = len(scores) - 1 - scores[::-1].index(max(scores))
+        best.append((last, max(scores)) if rows else (-1, 0.0))
     return best, all_scores
 
 
