@@ -9,8 +9,8 @@ import pytest
 import xxhash
 
 from corpus.recipe_file import make_recipe, parse_toml
-from filters.base import Documents, Filter
-from tests.edge_cases import batch, columns_of, scores_of
+from filters.base import Columns, Documents, Edit, Filter
+from tests.edge_cases import batch, scores_of
 from tests.peers.documents import documents
 from tests.shared import shared_data
 
@@ -60,18 +60,24 @@ def chain_of(preset: str) -> list[Filter]:
 
 def judge(rules: list[Filter], table: pa.Table) -> tuple[dict[str, Reasons], list[str]]:
     """Reasons of each rule on its own, of all in a row, and the texts after the edit."""
+    whole = left = Documents(table)
     alone: dict[str, Reasons] = {}
     cascade: Reasons = [None] * table.num_rows
-    left, edited = table, table["text"].to_pylist()
     for rule in rules:
-        columns, _ = columns_of(rule, table)
-        alone[rule.rule] = rule.reject(scores_of(rule, columns)).to_pylist()
-        columns, texts = columns_of(rule, left)
-        found = rule.reject(scores_of(rule, columns)).to_pylist()
+        if isinstance(rule, Edit):
+            assert left is whole, "a second edit would see other texts on its own"
+            text, columns = rule.edit(whole)
+            found = alone[rule.rule] = _reasons(rule, columns)
+            left = whole.with_text(text)
+        else:
+            alone[rule.rule] = _reasons(rule, rule.score(whole))
+            found = alone[rule.rule] if left is whole else _reasons(rule, rule.score(left))
         cascade = [before or now for before, now in zip(cascade, found, strict=True)]
-        if texts is not None:
-            left, edited = Documents(left).with_text(pa.array(texts, pa.large_string())).table, texts
-    return {**alone, "cascade": cascade}, edited
+    return {**alone, "cascade": cascade}, left.table["text"].to_pylist()
+
+
+def _reasons(rule: Filter, columns: Columns) -> Reasons:
+    return list(rule.reject(scores_of(rule, columns)).to_pylist())
 
 
 def differences(
