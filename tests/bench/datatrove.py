@@ -4,8 +4,9 @@
 puts what is printed into tests/bench/results. Rates are MB of UTF-8 of the documents a second and core.
 
 Filters: both measure the same documents of the shared WET shards in turns, CPU seconds of one thread. We take every
-measure of every document; datatrove is timed in that way, and as its pipeline goes, where a filter sees what those
-before it keep.
+measure of every document; datatrove is timed in that way (`all`), and as its pipeline goes, where a filter sees what
+those before it keep (`survivors`). We find the words anew in each pass and keep none, so there is no cold cache; the
+tokenizer of spaCy, as datatrove calls it, keeps some from round to round.
 
 Whole runs: from WET shards to the manifest, and to datatrove's token files; the same language model and tokenizer file,
 each run in processes pinned to one core. The time of starting (imports, tables, kernels from disk, Ray) would hide the
@@ -32,7 +33,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import metadata
 from itertools import chain, pairwise, takewhile
 from pathlib import Path
@@ -74,27 +75,21 @@ tokenizer = "{tokenizer}"
 
 
 @dataclass(frozen=True)
-class Spent:
-    """Seconds of a run, from the start of its process to its end; wall and CPU of all its processes."""
+class Run:
+    """One whole run: seconds from the start of its process to its end, wall and CPU of all its processes.
+
+    stages: wall seconds by stage; num_kept, num_tokens: documents that came out, and their tokens with ends.
+    """
 
     wall: float
     cpu: float
+    stages: dict[str, float]
+    num_kept: int
+    num_tokens: int
 
-    def __sub__(self, other: "Spent") -> "Spent":
-        return Spent(self.wall - other.wall, self.cpu - other.cpu)
 
-
-@dataclass
-class Runs:
-    """What the rounds took: by runner (or "datatrove") and size; by_stage: seconds of the last local builds."""
-
-    spent: dict[tuple[str, str], list[Spent]] = field(default_factory=dict)
-    by_stage: dict[str, dict[str, float]] = field(default_factory=dict)
-
-    def added(self, runner: str, smaller: str, larger: str) -> list[Spent]:
-        """What the larger input took beyond the smaller one, round by round."""
-        pairs = zip(self.spent[runner, smaller], self.spent[runner, larger], strict=True)
-        return [much - little for little, much in pairs]
+# By runner, or "datatrove", and size; one entry a round.
+Runs = dict[tuple[str, str], list[Run]]
 
 
 def filter_lines(folder: Path, num_shards: int) -> Iterator[str]:
@@ -113,13 +108,13 @@ def filter_lines(folder: Path, num_shards: int) -> Iterator[str]:
     yield f"four filters, {len(texts)} documents, {num_bytes / 1e6:.1f} MB, {len(rounds)} rounds; CPU of one thread"
     yield f"{'':34}{'MB/s':>8}  {'(slowest to fastest)':22}{'ours is':>10}"
     ours = [seconds for seconds, _ in rounds]
-    yield f"{'ours, all measures':34}{rates(num_bytes, ours)}"
-    yield f"{'ours, first pass of a process':34}{rates(num_bytes, [first])}"
-    yield f"{'  and spaCy and its tables read':34}{rates(num_bytes, [first + tables])}  ({tables:.1f} s once a process)"
+    yield f"{'ours, all measures':34}{rates(num_bytes, ours)}".rstrip()
     for name in ("all", "survivors"):
         theirs = [seconds[name] for _, seconds in rounds]
         times = statistics.median(their / our for our, their in zip(ours, theirs, strict=True))
         yield f"{'datatrove, ' + name:34}{rates(num_bytes, theirs)}{times:8.0f} x"
+    kernels = first - statistics.median(ours)
+    yield f"ours, once a process: {kernels:.1f} s for kernels from disk, {tables:.1f} s for spaCy and its tables\n"
 
 
 def four_filters(folder: Path) -> list[Filter]:
@@ -211,44 +206,40 @@ def shuffled(text: bytes, order: random.Random) -> bytes:
 
 
 def timed_runs(folder: Path) -> Runs:
-    """All builds, datatrove's after the first round of ours."""
-    runs = Runs()
+    """All runs, datatrove's after the first round of ours."""
+    runs: Runs = {}
     build(folder, "small", "local")  # compiles what is not compiled yet
     for number in range(BUILD_ROUNDS):
         for runner, sizes in RUNNERS.items():
             for size in sizes:
-                spent, stages_of_run = build(folder, size, runner)
-                runs.spent.setdefault((runner, size), []).append(spent)
-                runs.by_stage[f"{runner} {size}"] = stages_of_run
+                runs.setdefault((runner, size), []).append(build(folder, size, runner))
         if number == 0:
-            for size in ("small", "real"):
-                spent, said = peer_run(folder, size)
-                runs.spent["datatrove", size] = [spent]
-                runs.by_stage[f"datatrove {size}"] = said
+            runs |= {("datatrove", size): [peer_run(folder, size)] for size in ("small", "real")}
     return runs
 
 
-def build(folder: Path, size: str, runner: str) -> tuple[Spent, dict[str, float]]:
-    """`gristmill build` of one size; also the wall seconds of its stages."""
+def build(folder: Path, size: str, runner: str) -> Run:
+    """`gristmill build` of one size."""
     recipe, out = folder / f"{size}.toml", folder / "corpus"
     recipe.write_text(RECIPE.format(folder=folder / size, tokenizer=TOKENIZER), "utf-8")
     command = [sys.executable, "-m", "cluster.cli", "build", str(recipe), "--out", str(out), *ARGUMENTS[runner]]
-    spent, _ = on_one_core(command, {})
-    seconds = json.loads((out / "manifest.json").read_text("utf-8"))["run"]["seconds"]
+    wall, cpu, _ = on_one_core(command, {})
+    manifest = json.loads((out / "manifest.json").read_text("utf-8"))
     shutil.rmtree(out)
-    return spent, seconds
+    counts = manifest["counts"]["fate"]["kept"], manifest["packing"]["num_tokens"]
+    return Run(wall, cpu, manifest["run"]["seconds"], *counts)
 
 
-def peer_run(folder: Path, size: str) -> tuple[Spent, dict[str, float]]:
-    """datatrove's run of one size; also the wall seconds of its blocks, by stage and block."""
+def peer_run(folder: Path, size: str) -> Run:
+    """datatrove's run of one size."""
     out = folder / f"peer-{size}"
     command = [str(PEER), str(SCRIPT), "pipeline", str(folder / size), str(out), Language().model_path, str(TOKENIZER)]
-    spent, said = on_one_core(command, {"HF_ASSETS_CACHE": str(folder / "assets"), "HF_HUB_OFFLINE": "1"})
-    return spent, {f"{stage}, {block}": seconds for stage, block, seconds, _ in json.loads(said)["blocks"]}
+    wall, cpu, said = on_one_core(command, {"HF_ASSETS_CACHE": str(folder / "assets"), "HF_HUB_OFFLINE": "1"})
+    return Run(wall, cpu, **json.loads(said))
 
 
-def on_one_core(command: list[str], environment: dict[str, str]) -> tuple[Spent, str]:
-    """What the command took with all processes below it on the machine's last core, and what it printed."""
+def on_one_core(command: list[str], environment: dict[str, str]) -> tuple[float, float, str]:
+    """Wall and CPU seconds of a command with all processes below it, on one core, and what it printed."""
     core = max(os.sched_getaffinity(0))
     everything = {**os.environ, **environment}
     used: dict[tuple[int, float], float] = {}
@@ -264,7 +255,7 @@ def on_one_core(command: list[str], environment: dict[str, str]) -> tuple[Spent,
         err.seek(0)
         if process.returncode:
             raise SystemExit(err.read())
-        return Spent(wall, sum(used.values())), out.read()
+        return wall, sum(used.values()), out.read()
 
 
 def cpu_by_process(pid: int) -> dict[tuple[int, float], float]:
@@ -283,46 +274,50 @@ def run_lines(folder: Path, num_shards: int) -> Iterator[str]:
     sizes = make_inputs(folder, num_shards)
     runs = timed_runs(folder)
     yield f"whole runs, one core, {BUILD_ROUNDS} rounds of ours; what the larger input takes beyond the smaller"
-    yield f"{'':30}{'MB':>7}{'CPU s':>8}  {'MB/s of CPU':32}{'ours':>6}{'wall s':>8}  {'MB/s of wall':32}{'ours':>6}"
-    theirs = runs.added("datatrove", "small", "real")
-    steps = [("datatrove", "small", "real")]
-    steps += [(runner, *step) for runner, sizes_built in RUNNERS.items() for step in pairwise(sizes_built)]
+    yield f"{'':30}{'MB':>7}{'CPU s':>8}{'MB/s':>8}  {'':22}{'ours':>6}{'wall s':>10}{'MB/s':>8}  {'':22}{'ours':>6}"
+    peer = ("datatrove", "small", "real")
+    steps = [peer, *((runner, *step) for runner, built in RUNNERS.items() for step in pairwise(built))]
     for runner, smaller, larger in steps:
         num_bytes = sizes[larger] - sizes[smaller]
-        added = runs.added(runner, smaller, larger)
         line = f"{f'{runner}, {smaller} to {larger}':30}{num_bytes / 1e6:7.1f}"
         for kind in ("cpu", "wall"):
-            took = [getattr(spent, kind) for spent in added]
-            rate = num_bytes / statistics.median(took)
-            times = rate / (sizes["real"] - sizes["small"]) * getattr(theirs[0], kind)
-            line += f"{statistics.median(took):8.1f}  {rates(num_bytes, took):32}{times:4.0f} x"
-        yield line
+            took = added(runs, kind, runner, smaller, larger)
+            times = num_bytes / statistics.median(took)
+            times *= added(runs, kind, *peer)[0] / (sizes["real"] - sizes["small"])
+            line += f"{statistics.median(took):8.1f}{rates(num_bytes, took)}{times:4.0f} x  "
+        yield line.rstrip()
     yield ""
-    for runner in ("datatrove", *RUNNERS):
-        small = runs.spent[runner, "small"]
-        wall, cpu = (statistics.median(getattr(spent, kind) for spent in small) for kind in ("wall", "cpu"))
-        yield f"{runner}, all of `small` ({sizes['small'] / 1e6:.1f} MB), start included: {wall:.1f} s, CPU {cpu:.1f} s"
+    for (runner, size), rounds in runs.items():
+        wall, cpu = (statistics.median(getattr(run, kind) for run in rounds) for kind in ("wall", "cpu"))
+        out = f"{rounds[0].num_kept:,} documents and {rounds[0].num_tokens:,} tokens kept"
+        yield f"{f'{runner}, {size}':20}{wall:8.1f} s, CPU {cpu:6.1f} s, start included; {out}"
     yield from stage_lines(runs, sizes)
     yield "\nours by step: CPU of one thread, the first two shards"
     for label, num_bytes, seconds in stages(read_recipe(str(folder / "real.toml"))):
         yield f"  {label:44}{num_bytes / 1e6:8.1f} MB{seconds:9.3f} s{num_bytes / 1e6 / seconds:9.1f} MB/s"
 
 
+def added(runs: Runs, kind: str, runner: str, smaller: str, larger: str) -> list[float]:
+    """Seconds (`wall` or `cpu`) that the larger input took beyond the smaller one, round by round."""
+    pairs = zip(runs[runner, smaller], runs[runner, larger], strict=True)
+    return [getattr(much, kind) - getattr(little, kind) for little, much in pairs]
+
+
 def stage_lines(runs: Runs, sizes: dict[str, int]) -> Iterator[str]:
     """Wall seconds by stage; rates are of all text, also where a stage sees only what was kept."""
-    before, after = runs.by_stage["local real"], runs.by_stage["local long"]
-    tables = {
-        "ours, local, real to long (last round)": (
-            sizes["long"] - sizes["real"],
-            {stage: seconds - before[stage] for stage, seconds in after.items()},
-        ),
-        "datatrove, all of real": (sizes["real"], runs.by_stage["datatrove real"]),
+    pairs = list(zip(runs["local", "real"], runs["local", "long"], strict=True))
+    ours = {
+        name: statistics.median(much.stages[name] - little.stages[name] for little, much in pairs)
+        for name in pairs[0][0].stages
     }
-    for title, (num_bytes, table) in tables.items():
+    theirs = runs["datatrove", "real"][0].stages
+    titles = "ours, local, real to long", "datatrove, all of real"
+    for title, size, table in zip(titles, ("long", "real"), (ours, theirs), strict=True):
+        num_bytes = sizes["long"] - sizes["real"] if size == "long" else sizes["real"]
         yield f"\n{title}: wall seconds by stage, MB/s of all text"
-        for stage, seconds in table.items():
+        for name, seconds in table.items():
             rate = f"{num_bytes / 1e6 / seconds:9.1f} MB/s" if seconds > 0.05 else ""
-            yield f"  {stage:44}{seconds:9.2f} s{rate}"
+            yield f"  {name:44}{seconds:9.2f} s{rate}"
 
 
 def facts() -> Iterator[str]:
@@ -347,7 +342,7 @@ def main(num_shards: int = 8, write: bool = False) -> None:
     lines = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for line in chain(facts(), filter_lines(folder, num_shards), [""], run_lines(folder, num_shards)):
+        for line in chain(facts(), filter_lines(folder, num_shards), run_lines(folder, num_shards)):
             print(line, flush=True)
             lines.append(line)
     if write:

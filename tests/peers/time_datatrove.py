@@ -8,8 +8,9 @@ each of the documents (lines of JSON with id and text): `all`, each filter sees 
 what those before it keep.
 
 pipeline: from the WET files in SHARDS to token ids below OUT, as examples/fineweb.py and its tokenizing go, each stage
-one task in this process; wall seconds of each stage, and of each block as datatrove itself counts them. Its
-deduplication by signatures holds the reader's time a second time. MODEL: lid.176.ftz; TOKENIZER: a tokenizer.json.
+one task in this process (the second of MinHash 14): wall seconds of each block as datatrove itself counts them, and the
+documents and tokens that came out. The first stage of MinHash holds its reader's time a second time. MODEL:
+lid.176.ftz; TOKENIZER: a tokenizer.json.
 """
 
 import json
@@ -109,25 +110,23 @@ def stages(shards: str, out: Path, model: str, tokenizer: str) -> dict[str, tupl
 
 def time_pipeline(shards: str, out: str, model: str, tokenizer: str) -> None:
     seconds: dict[str, float] = {}
-    blocks: list[tuple[str, str, float, float]] = []
     for name, (num_tasks, pipeline) in stages(shards, Path(out), model, tokenizer).items():
         logs = Path(out) / "logs" / name
-        start = time.perf_counter()
         LocalPipelineExecutor(pipeline, tasks=num_tasks, workers=1, logging_dir=str(logs)).run()
-        seconds[name] = time.perf_counter() - start
-        blocks += [(name, *block) for block in blocks_of(logs / "stats.json")]
-    print(json.dumps({"seconds": seconds, "blocks": blocks}))
+        found = json.loads((logs / "stats.json").read_text("utf-8"))
+        seconds.update({f"{name}, {plain(block['name'])}": total(block["time_stats"]) for block in found})
+    counts = {name: total(number) for block in found for name, number in block["stats"].items()}
+    print(json.dumps({"stages": seconds, "num_kept": counts["documents"], "num_tokens": counts["tokens"]}))
 
 
-def blocks_of(file: Path) -> list[tuple[str, float, float]]:
-    """Name, wall seconds of all tasks, and documents forwarded, or read by a reader, of each block."""
-    found = []
-    for block in json.loads(file.read_text("utf-8")):
-        times, counts = block["time_stats"], block["stats"]
-        total = times["total"] if isinstance(times, dict) else times
-        number = counts.get("forwarded", counts.get("documents", counts.get("total", 0)))
-        found.append((block["name"].strip(), total, number["total"] if isinstance(number, dict) else number))
-    return found
+def plain(name: str) -> str:
+    """A block's name without its kind and pictures."""
+    return "".join(filter(str.isascii, name.rpartition(": ")[2])).strip()
+
+
+def total(stat: Any) -> Any:
+    """The sum of a statistic, which datatrove writes alone where nothing is to be told beside it."""
+    return stat["total"] if isinstance(stat, dict) else stat
 
 
 def main() -> None:
