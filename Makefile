@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test check bench peers clean
+.PHONY: setup demo test check bench docs peers clean
 
 setup: $(STAMP)
 
@@ -29,6 +29,12 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The pages of the filters, from the text in their modules.
+docs: setup
+	mkdir -p docs/filters
+	$(BIN)/python -c 'from pathlib import Path; from filters import pages; \
+		[Path("docs/filters", f"{rule}.md").write_text(pages.page(rule), "utf-8") for rule in pages.RULES]'
 
 bench: setup
 	$(BIN)/python -m tests.bench

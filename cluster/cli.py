@@ -149,6 +149,19 @@ def train(
     show.trained(show.console(), result)
 
 
+@app.command("filters")
+def filter_pages(
+    rule: Annotated[str | None, typer.Argument(metavar="RULE", help="Whose page to print.")] = None,
+) -> None:
+    """List the filters, or print the page of one: definitions, known harm, thresholds, sources."""
+    from filters import pages
+
+    if rule is None:
+        print("\n".join(f"{name:22} {line}" for name, line in pages.first_lines().items()))
+    else:
+        print(pages.page(rule), end="")
+
+
 @app.command()
 def doctor(
     warm: Annotated[

@@ -8,7 +8,7 @@ import types
 from typing import Any, Union, get_args, get_origin
 
 from filters import FILTERS, Filter, Language
-from filters.base import Edit
+from filters.base import Bound, Edit
 from manifests.errors import RecipeError
 from manifests.strict import did_you_mean
 
@@ -42,7 +42,8 @@ def page(rule: str) -> str:
     for paragraph in paragraphs:
         label, found, rest = paragraph.partition(":")
         if found and label in LABELS:
-            parts += [f"## {label}", rest.strip()]
+            text = rest.strip()
+            parts += [f"## {label}", text[:1].upper() + text[1:]]
         else:
             parts.append(paragraph)
     parts += ["## Measures and thresholds", _measures(cls), "## Keys", _keys(cls)]
@@ -69,24 +70,30 @@ def _paragraphs(rule: str) -> list[str]:
 
 
 def _measures(cls: type[Filter]) -> str:
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for measure in cls.measures:
         bounds = [bound for bound in cls.bounds if bound.measure == measure]
-        rows += [
-            (f"`{cls.rule}.{measure}`", f"{'below' if bound.side == 'min' else 'above'} `{bound.limit}`",
-             _value(cls.model_fields[bound.limit].default), f"`{cls.rule}.{bound.defect}`")
-            for bound in bounds
-        ] or [(f"`{cls.rule}.{measure}`", "", "", "")]  # fmt: skip
+        name = f"`{cls.rule}.{measure}`"
+        rows += [(name, *_threshold(cls, bound)) for bound in bounds] or [(name, "", "", "")]
     named = {f"`{cls.rule}.{bound.defect}`" for bound in cls.bounds}
     others = [f"`{defect}`" for defect in cls.defects() if f"`{defect}`" not in named]
     rows += [("", "", "", defect) for defect in others]
+    if not rows:
+        return "One measure for each name that the recipe gives."
     return _table(("measure", "rejected", "default", "reason"), rows)
+
+
+def _threshold(cls: type[Filter], bound: Bound) -> tuple[str, str, str]:
+    """How a bound rejects, its default, its reason. A limit that is no key is a constant of the rule."""
+    limit = f"`{bound.limit}`" if bound.limit in cls.model_fields else _value(getattr(cls, bound.limit))
+    default = _value(cls.model_fields[bound.limit].default) if bound.limit in cls.model_fields else ""
+    return f"{'below' if bound.side == 'min' else 'above'} {limit}", default, f"`{cls.rule}.{bound.defect}`"
 
 
 def _keys(cls: type[Filter]) -> str:
     limits = {bound.limit for bound in cls.bounds}
-    rows = [
-        (f"`{name}`", f"`{_type(field.annotation)}`", _value(field.get_default(call_default_factory=True)))
+    rows: list[tuple[str, ...]] = [
+        (f"`{name}`", f"`{_type(field.annotation)}`", "required" if field.is_required() else _value(field.default))
         for name, field in cls.model_fields.items()
         if name not in limits
     ]
@@ -112,7 +119,8 @@ def _type(annotation: Any) -> str:
         return _type(inner[0])
     if inner:  # Literal
         return " or ".join(f'"{each}"' for each in inner)
-    return {"str": "text", "bool": "true or false"}.get(annotation.__name__, annotation.__name__)
+    name: str = annotation.__name__
+    return {"str": "text", "bool": "true or false"}.get(name, name)
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

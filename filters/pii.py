@@ -4,9 +4,9 @@ What it does: replaces each by a placeholder (`[EMAIL]`, `[IP]`, `[PHONE]`, `[IB
 changes, and counts what it masks: `pii.num_emails`, `pii.num_ip_addresses`, `pii.num_phones`, `pii.num_ibans`,
 `pii.num_cards`. Rejects nothing.
 
-Why such documents are removed: they are not, their texts are changed. Models repeat what they read more than once, and such strings lead to a person at once.
-A placeholder that says what stood there keeps the sentence; a made-up address (datatrove writes one of a few) could
-be someone's.
+Why such documents are removed: they are not, their texts are changed. Models repeat what they read more than once, and
+such strings lead to a person at once. A placeholder that says what stood there keeps the sentence; a made-up address
+(datatrove writes one of a few) could be someone's.
 
 Known harm: masks what is meant to be public: the contact lines of shops, parties and help lines, `git@host` in
 manuals, four-part version numbers such as 17.4.33.6. Numbers of other meaning pass check digits by chance: one in ten

@@ -1,7 +1,8 @@
 """URL: pages whose address is on a list or has listed words in it.
 
-What it measures: `url.domain_listed` (1.0 if the host or any parent of it is on a list of domains), `url.url_listed` (1.0 if
-the address is on a list of URLs), `url.num_words` and `url.num_soft_words` (different listed words in the address).
+What it measures: `url.domain_listed` (1.0 if the host or any parent of it is on a list of domains), `url.url_listed`
+(1.0 if the address is on a list of URLs), `url.num_words` and `url.num_soft_words` (different listed words in the
+address).
 
 Why such documents are removed: lists of adult, phishing, malware and spam sites cost nothing to apply and need no
 text. One hard word in an address is enough; soft words (`free`, `cam`) mean something only together.

@@ -12,7 +12,7 @@ from filters.kernels.bits import HIGH_BITS, LOW_BITS, load_up_to_8, low_bytes, n
 from filters.kernels.buffers import TextBuffers, text_array, text_buffers
 from filters.kernels.jit import kernel
 from filters.kernels.lines import Lines, skip_space_back
-from filters.kernels.unicode import NUM_CODE_POINTS, SPACE, code_point, code_point_classes, width
+from filters.kernels.unicode import SPACE, all_characters, code_point, code_point_classes, width
 from filters.kernels.words import skip_space
 
 COUNTS = (
@@ -102,7 +102,7 @@ def strip_texts(text: pa.Array) -> pa.Array:
 @cache
 def _decimal_digits() -> npt.NDArray[np.bool_]:
     """Code points that a regular expression takes for digits (str.isdecimal): bool (0x110000,), read-only."""
-    table = np.array([chr(number).isdecimal() for number in range(NUM_CODE_POINTS)])
+    table = np.strings.isdecimal(all_characters())
     table.setflags(write=False)
     return table
 

@@ -13,7 +13,7 @@ from filters.kernels.buffers import TextBuffers, text_buffers
 from filters.kernels.jit import kernel
 from filters.kernels.lines import Lines, skip_space_back
 from filters.kernels.repetition import Segments
-from filters.kernels.unicode import NUM_CODE_POINTS, code_point, code_point_classes, last_code_point_start
+from filters.kernels.unicode import all_characters, code_point, code_point_classes, last_code_point_start
 from filters.kernels.words import Words, skip_space
 from filters.kernels.words import find_words as whitespace_words
 
@@ -28,8 +28,8 @@ _FASTTEXT_BLANKS = np.uint64(sum(1 << byte for byte in b" \n\r\t\v\f\0"))
 
 @cache
 def alphanumeric() -> npt.NDArray[np.bool_]:
-    """str.isalnum() of each code point: bool (0x110000,), read-only. Made once in a process, in about 0.1 s."""
-    table = np.array([chr(number).isalnum() for number in range(NUM_CODE_POINTS)])
+    """str.isalnum() of each code point: bool (0x110000,), read-only. Made once in a process."""
+    table = np.strings.isalnum(all_characters())
     table.setflags(write=False)
     return table
 

@@ -16,7 +16,15 @@ from filters.kernels.bits import HIGH_BITS, LOW_BITS, load_8, num_ones
 from filters.kernels.buffers import TextBuffers, text_array
 from filters.kernels.jit import kernel
 from filters.kernels.lines import Lines, skip_space_back
-from filters.kernels.unicode import NUM_CODE_POINTS, SPACE, code_point, code_point_classes, last_code_point_start, width
+from filters.kernels.unicode import (
+    NUM_CODE_POINTS,
+    SPACE,
+    all_characters,
+    code_point,
+    code_point_classes,
+    last_code_point_start,
+    width,
+)
 from filters.kernels.words import skip_space
 
 COUNTS = (
@@ -79,15 +87,14 @@ def correct_lines(text: TextBuffers, lines: Lines, corrections: Corrections) -> 
 def _kinds() -> npt.NDArray[np.uint8]:
     r"""Bits of each code point: str.isupper, str.isdigit, \d and \w of regular expressions. uint8 (0x110000,)."""
     kinds = np.zeros(NUM_CODE_POINTS, np.uint8)
-    characters = [chr(number) for number in range(NUM_CODE_POINTS)]
     tests = (
-        (_UPPER, str.isupper),
-        (_DIGIT, str.isdigit),
-        (_DECIMAL, str.isdecimal),
-        (_WORD, str.isalnum),
+        (_UPPER, np.strings.isupper),
+        (_DIGIT, np.strings.isdigit),
+        (_DECIMAL, np.strings.isdecimal),
+        (_WORD, np.strings.isalnum),
     )
     for bit, holds in tests:
-        kinds[np.array([holds(character) for character in characters])] |= bit
+        kinds[holds(all_characters())] |= bit
     kinds[ord("_")] |= _WORD
     kinds.setflags(write=False)
     return kinds

@@ -29,7 +29,9 @@ _ENDS = (
 @cache
 def _marks() -> npt.NDArray[np.uint8]:
     """PUNCTUATION and ENDS_SENTENCE bits of each code point: uint8 (0x110000,), read-only."""
-    marks = np.array([unicodedata.category(chr(number))[0] == "P" for number in range(NUM_CODE_POINTS)], np.uint8)
+    marks = np.zeros(NUM_CODE_POINTS, np.uint8)
+    # No plane beyond the first two has punctuation.
+    marks[:0x20000] = [unicodedata.category(chr(number))[0] == "P" for number in range(0x20000)]
     for span in _ENDS.split():
         first, _, last = span.partition("-")
         marks[int(first, 16) : int(last or first, 16) + 1] |= _ENDS_SENTENCE

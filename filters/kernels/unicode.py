@@ -30,16 +30,20 @@ _SENTENCE_ENDS = (
 )
 
 
+def all_characters() -> npt.NDArray[np.str_]:
+    """Every code point as a string of one character: str (0x110000,). NumPy asks Python's own tables about them.
+
+    A loop over chr() takes 0.1 s for each property; np.strings takes 0.01.
+    """
+    return np.arange(NUM_CODE_POINTS, dtype=np.uint32).view("U1")
+
+
 @cache
 def code_point_classes() -> npt.NDArray[np.uint8]:
-    """LETTER, SPACE and SENTENCE_END bits of each code point: uint8 (0x110000,), read-only.
-
-    Made once in a process, in about 0.1 s.
-    """
+    """LETTER, SPACE and SENTENCE_END bits of each code point: uint8 (0x110000,), read-only. Made once in a process."""
     classes = np.zeros(NUM_CODE_POINTS, np.uint8)
-    characters = [chr(number) for number in range(NUM_CODE_POINTS)]
-    classes[np.array([character.isalpha() for character in characters])] |= LETTER
-    classes[np.array([character.isspace() for character in characters])] |= SPACE
+    classes[np.strings.isalpha(all_characters())] |= LETTER
+    classes[np.strings.isspace(all_characters())] |= SPACE
     for span in _SENTENCE_ENDS.split():
         first, _, last = span.partition("-")
         classes[int(first, 16) : int(last or first, 16) + 1] |= SENTENCE_END

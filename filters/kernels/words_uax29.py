@@ -9,7 +9,7 @@ import numpy.typing as npt
 from filters.kernels.bare import bare_kernel
 from filters.kernels.bits import HIGH_BITS, LOW_BITS, hash_bytes, load_up_to_8, low_bytes, trailing_zeros
 from filters.kernels.buffers import TextBuffers
-from filters.kernels.unicode import LETTER, NUM_CODE_POINTS, code_point, code_point_classes, width
+from filters.kernels.unicode import LETTER, NUM_CODE_POINTS, all_characters, code_point, code_point_classes, width
 from filters.kernels.word_break import RANGES
 from filters.kernels.words import Words, ascii_letters
 
@@ -58,7 +58,7 @@ def word_break_table() -> npt.NDArray[np.uint8]:
             last = first + int(more or "0", 36)
             table[first : last + 1] |= bits
     table[code_point_classes() & LETTER != 0] |= _IS_LETTER
-    table[[chr(number).isalnum() for number in range(NUM_CODE_POINTS)]] |= _IS_WORD
+    table[np.strings.isalnum(all_characters())] |= _IS_WORD
     table.setflags(write=False)
     return table
 
