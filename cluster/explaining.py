@@ -50,7 +50,8 @@ def _explain(out: str, recipe: Recipe, row: dict[str, Any]) -> Explained:
     for bound in bounds_of(recipe):
         value = row.get(bound["column"])
         if value is not None:
-            fails = value < bound["limit"] if bound["side"] == "min" else value > bound["limit"]
+            beyond = value < bound["limit"] if bound["side"] == "min" else value > bound["limit"]
+            fails = beyond or (bound["exclusive"] and value == bound["limit"])
             limits.append({**bound, "value": value, "fails": fails})
     keeper = row["duplicate_of"] or row["doc_id"]
     members = ledger.component(out, keeper) if row["component_size"] > 1 else []

@@ -118,7 +118,7 @@ def explained(console: Console, records: "list[Explained]") -> None:
                 {
                     "score": bound["column"],
                     "value": bound["value"],
-                    "limit": f"{'>=' if bound['side'] == 'min' else '<='} {number(bound['limit'])}",
+                    "limit": f"{passing_sign(bound)} {number(bound['limit'])}",
                     "": "REJECTS" if bound["fails"] else "",
                 }
                 for bound in record.bounds
@@ -129,6 +129,11 @@ def explained(console: Console, records: "list[Explained]") -> None:
         if record.text:
             console.print(plain(record.text, 400), soft_wrap=True)
         console.print()
+
+
+def passing_sign(bound: dict[str, Any]) -> str:
+    """The sign between a value that passes and its limit."""
+    return (">" if bound["side"] == "min" else "<") + ("" if bound["exclusive"] else "=")
 
 
 def step(console: Console, number_of_step: int, documents: list[dict[str, Any]]) -> None:

@@ -71,6 +71,7 @@ def bounds_of(recipe: Recipe) -> list[dict[str, Any]]:
             "column": f"{rule.rule}.{bound.measure}",
             "side": bound.side,
             "limit": float(limit),
+            "exclusive": rule.excludes(bound),
             "reason": f"{rule.rule}.{bound.defect}",
         }
         for rule in stage.chain(recipe)
