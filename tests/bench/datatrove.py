@@ -180,11 +180,20 @@ def write_copies(shard: Path, folder: Path) -> int:
             content = record.reader.read()
             num_bytes += len(content)
             for copy in copies:
-                record.set_bytes_content(shuffled(content, order))
-                written = io.BytesIO()
-                record.write(written)
-                copy.write(gzip.compress(written.getvalue()))
+                copy.write(gzip.compress(with_content(record, shuffled(content, order))))
     return num_bytes
+
+
+def with_content(record: WarcRecord, content: bytes) -> bytes:
+    """The record with other content; set in the record itself it would end the reading of the shard."""
+    other, written = WarcRecord(), io.BytesIO()
+    other.set_bytes_content(content)
+    other.headers.status_line = record.headers.status_line
+    for name, value in record.headers.items():
+        if name != "Content-Length":
+            other.headers[name] = value
+    other.write(written)
+    return written.getvalue()
 
 
 def texts_of(shard: Path) -> Iterator[WarcRecord]:
