@@ -13,8 +13,9 @@ each run in processes pinned to one core. The time of starting (imports, tables,
 rest in 33 MB of text, so rates are of what a larger input takes beyond a smaller one: `real` (all shards) beyond
 `small` (the last shard, 1 MB), and for us `long`, with further copies of the shards, beyond `real`. In the copies
 the words of each text change places, within the lines' ends and elsewhere, since mere copies would be dropped as
-duplicates before they cost anything. CPU seconds are of all processes of a run, Ray's own too, and lose what a process
-does in the tenth of a second before it ends.
+duplicates before they cost anything; more of them are kept, since no line comes twice. CPU seconds are of all processes
+of a run, Ray's own too, and lose what a process does in the tenth of a second before it ends. datatrove's WarcReader
+leaves out a few texts that libmagic takes for something else.
 """
 
 import argparse
