@@ -7,6 +7,7 @@ from filters.fineweb import FineWeb
 from filters.gopher_quality import GopherQuality
 from filters.gopher_repetition import GopherRepetition
 from filters.language import Language
+from filters.madlad import Madlad
 from filters.perplexity import Perplexity
 from filters.pii import Pii
 from filters.quality import Quality
@@ -24,6 +25,7 @@ FILTERS: dict[str, type[Filter]] = {
     "refinedweb": RefinedWeb,
     "c4": C4,
     "fineweb": FineWeb,
+    "madlad": Madlad,
     "perplexity": Perplexity,
     "quality": Quality,
     "toxicity": Toxicity,
