@@ -29,7 +29,7 @@ Definitions: after DataMap's annotator (DMAP), which made the rules public as co
   Greek or Russian. Digits and brackets are the signs 0-9 { } + / ( ) >, as a share of the code points (of bytes there).
 - Cursed strings are the authors' 32, most of them plain and in exact letter case (" sex ", "ownload", "Vol.", "№" after
   a blank). Four stand for runs: nine words of three characters, of four, of one ("t h i s"), or four of two with commas
-  between. "|", " nr.", " г." and " кг." count at a sentence's end only. DMAP takes all but those four as plain text.
+  between. "|", " nr.", " г." and " кг." count at a sentence's end only. DMAP reads all but the runs as plain text.
 - A document exactly at 20 % is kept, as by DMAP's annotator and the paper's words; DMAP's filter, which goes by what
   the annotator wrote, drops it. A document with few sentences is measured here all the same.
 - A sentence of another language than the page is questionable too in the paper. That rule is left out: it needs a
