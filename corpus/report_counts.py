@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
-from publicsuffixlist import PublicSuffixList
 
 from corpus.ledger_rows import Tally, batches, columns_of, host_of
+from filters.url import public_suffixes
 
 # Requests, metadata and the like: records of an archive that are beside a page, with its address.
 NOT_A_PAGE = "read.record_type"
@@ -131,7 +131,7 @@ def languages(table: pl.DataFrame) -> list[dict[str, Any]]:
 
 def domains(hosts: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
     """The TOP registered domains by documents kept (`kept`) and not kept (`lost`): domain, num_kept, num_lost."""
-    suffixes = PublicSuffixList()
+    suffixes = public_suffixes()
     found: dict[str, list[int]] = {}
     for row in hosts.iter_rows(named=True):
         counts = found.setdefault(suffixes.privatesuffix(row["host"]) or row["host"], [0, 0])

@@ -148,11 +148,12 @@ def _host(url: str | None) -> str:
 
 @functools.lru_cache(maxsize=65_536)
 def _registered(host: str) -> str | None:
-    return None if not host or _is_ip(host) else _public_suffixes().privatesuffix(host)
+    return None if not host or _is_ip(host) else public_suffixes().privatesuffix(host)
 
 
 @functools.lru_cache(maxsize=1)
-def _public_suffixes() -> PublicSuffixList:
+def public_suffixes() -> PublicSuffixList:
+    """The Public Suffix List inside the package publicsuffixlist; read once per process, which takes half a second."""
     return PublicSuffixList()
 
 
