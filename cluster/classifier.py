@@ -14,7 +14,9 @@ _FILES = "Path, glob (quoted) or URI of .jsonl, .parquet, .wet, or .txt with one
 @app.command()
 def train(
     positive: Annotated[list[str], typer.Option(metavar="FILES", help=f"Texts to keep. {_FILES}")],
-    negative: Annotated[list[str], typer.Option(metavar="FILES", help="Texts to drop, or of the crawl as it is.")],
+    negative: Annotated[
+        list[str], typer.Option(metavar="FILES", help=f"Texts to drop, or of the crawl as it is. {_FILES}")
+    ],
     out: Annotated[str, typer.Option(metavar="FILE", help="The model; the report goes to FILE.md, FILE.json.")],
     label: Annotated[str, typer.Option(help="Label of the texts to keep.")] = "positive",
     negative_label: Annotated[str, typer.Option(help="Label of the others.")] = "negative",

@@ -15,7 +15,7 @@ from trainer.checkpoint import latest_checkpoint
 from trainer.config import ModelConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from trainer.generate import generate
 
-PROMPT = "The "
+PROMPT = "The"
 NUM_TOKENS = 48
 STEPS = 450
 TEMPERATURE = 0.6

@@ -84,7 +84,7 @@ def _read_again(recipe: Recipe, row: dict[str, Any]) -> str:
     except GristmillError as error:
         return str(error)
     record = table.select(["url", "text", "error"]).to_pylist()[0]
-    return record["error"] or f"{len(record['text']):,} characters of {record['url'] or 'text'}"
+    return record["error"] or f"the record is there, {len(record['text']):,} characters long"
 
 
 def explain_step(run: str, step: int) -> list[dict[str, Any]]:

@@ -108,7 +108,7 @@ def explained(console: Console, records: "list[Explained]") -> None:
         console.print(plain(f"url      {row['url']}  {row['date'] or ''}", 1000), soft_wrap=True)
         place = f"record   {record.uri} offset {row['offset']} length {row['length']} (source {row['source']})"
         console.print(plain(place, 1000), soft_wrap=True)
-        console.print(plain(f"again    {record.again}"))
+        console.print(plain(f"re-read  {record.again}"))
         if row["language.label"]:
             console.print(plain(f"language {row['language.label']} ({number(row['language.score'])})"))
         if row["error"]:

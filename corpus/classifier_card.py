@@ -1,5 +1,6 @@
 """The held-out report of a classifier as Markdown: what the command prints and writes beside the model."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 
@@ -76,7 +77,7 @@ def _training(report: ClassifierReport) -> list[str]:
     return [
         "## How it was trained",
         "",
-        *(f"- {name}: {value}" for name, value in (report.config | report.versions).items()),
+        *(f"- {name}: {value}" for name, value in (report.config | report.versions).items() if value is not None),
         "",
         *markdown_table(("class", "file", "bytes", "SHA-256"), files),
         "",
@@ -92,7 +93,7 @@ def _recipe(report: ClassifierReport, label: str) -> list[str]:
         'rule = "quality"',
         f'models = {{ {label} = "{report.model}" }}',
         f'labels = {{ {label} = "{label}" }}',
-        f"min_scores = {{ {label} = {report.confusion['threshold']} }}",
+        f"min_scores = {{ {label} = {math.floor(report.confusion['threshold'] * 1e6) / 1e6} }}",
         "```",
         "",
     ]

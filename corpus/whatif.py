@@ -50,7 +50,9 @@ def whatif(out: str, overrides: Iterable[str]) -> WhatIf:
     if old.short_circuit:
         _check_all_measured(frame.with_columns(decided), scored)
     needed = frame.select(*LEDGER_COLUMNS, pl.col("language.label").alias("language"), _policy(old).alias("policy"))
-    frame = _with_tokens(_with_new_fate(needed.with_columns(decided)))
+    # Requests, metadata and the like are beside pages: no threshold touches them, no table counts them.
+    pages = needed.with_columns(decided).filter(pl.col("reason").ne_missing("read.record_type"))
+    frame = _with_tokens(_with_new_fate(pages))
     changed = frame.filter(pl.col("new_fate") != pl.col("fate"))
     before = pl.col("reason").fill_null("kept").alias("before")
     after = pl.col("new_reason").fill_null("kept").alias("after")

@@ -42,7 +42,7 @@ Definitions: after the reference code, in its order.
   `sentences = "spacy"` counts as it does, by the sentencizer of spaCy's blank English pipeline. Its numbers are 5
   sentences and 3 words a line, the reference's 3 and 5 in exchange; it has no length limit.
 
-Parameters: bounds are inclusive; None turns a rule off. `require_terminal_mark`, `min_words_per_line` and
+Parameters: bounds are inclusive; "off" turns a rule off. `require_terminal_mark`, `min_words_per_line` and
 `max_word_chars` change the text; the others only drop pages.
 
 Sources: Raffel et al. 2020 (T5, arXiv:1910.10683), section 2.2; the reference code in TensorFlow Datasets, c4_utils.

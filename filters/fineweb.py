@@ -31,7 +31,7 @@ Definitions: after datatrove 0.10.1 (in force since December 2024).
   blank lines count in the first two rules, and a document exactly at a limit of the first three falls too (a page
   without any repeated line is not at 0.01). Its words were those of NLTK's word_tokenize.
 
-Parameters: bounds are inclusive; None turns a rule off; `short_line_chars` changes the measure itself.
+Parameters: bounds are inclusive; "off" turns a rule off; `short_line_chars` changes the measure itself.
 
 Sources: Penedo et al. 2024 (FineWeb, arXiv:2406.17557), section 3.6; datatrove 0.10.1.
 """

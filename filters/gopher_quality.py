@@ -38,7 +38,7 @@ Definitions: where the paper is silent systems differ.
 - `semantics = "fineweb-2024-04"`, after datatrove 0.2.0: the same, but each copy of a stop word counts, and few ends of
   sentences beyond . ! ? are punctuation.
 
-Parameters: bounds are inclusive; None turns a rule off; see the fields.
+Parameters: bounds are inclusive; "off" turns a rule off; see the fields.
 
 Sources: Rae et al. 2021 (Gopher, arXiv:2112.11446), appendix A.1.1 and table A1; datatrove 0.10.1 and DCLM
 (arXiv:2406.11794) for how others read it.

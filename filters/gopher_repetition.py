@@ -48,7 +48,7 @@ Definitions: where the paper is silent systems differ.
   blank line after the first is a duplicate.
 - An empty document is dropped as such, as datatrove does; nothing in it could repeat.
 
-Parameters: bounds are inclusive; None turns a rule off; the defaults are the paper's.
+Parameters: bounds are inclusive; "off" turns a rule off; the defaults are the paper's.
 
 Sources: Rae et al. 2021 (Gopher, arXiv:2112.11446), appendix A.1.1 and table A1; datatrove 0.10.1; DCLM
 (arXiv:2406.11794); NeMo Curator 1.4.0.

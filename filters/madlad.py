@@ -35,7 +35,7 @@ Definitions: after DataMap's annotator (DMAP), which made the rules public as co
 - A sentence of another language than the page is questionable too in the paper. That rule is left out: it needs a
   classifier's answer to each sentence, which costs more than the page's own and is less sure on so short a text.
 
-Parameters: bounds are inclusive; None turns them off. `kinds` says which kinds make a sentence questionable: Olmo 3
+Parameters: bounds are inclusive; "off" turns them off. `kinds` says which kinds make a sentence questionable: Olmo 3
 takes `["list_case", "cursed"]`. The share of each kind is measured whether or not it is listed.
 
 Sources: Kudugunta et al. 2023 (MADLAD-400, arXiv:2309.04662), section 2.3 and the list of cursed substrings published

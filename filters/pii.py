@@ -26,7 +26,7 @@ Dropped: of `Write to jo@example.org or call +44 20 7946 0958.` the two; left is
 Definitions: where kinds overlap the order is e-mail, account, card, IP address, phone.
 
 Parameters: `kinds`: what to mask, all by default. `phone_region`: an ISO 3166 country code whose national numbers
-are masked too; None masks numbers with `+` and country code only, since a bare number is a phone in some country
+are masked too; "off" masks numbers with `+` and country code only, since a bare number is a phone in some country
 nearly always.
 
 Sources: FineWeb (Penedo et al. 2024) masks e-mail and public IP addresses; check digits: ISO 13616, ISO/IEC 7812;

@@ -29,7 +29,7 @@ Definitions:
   measured one by one and dropped whole. Zyda drops documents with more than 50 repeated substrings.
 
 Parameters: `min_chars`: 100 by default, about half of Lee et al.'s 50 tokens of English. `max_repeated_ratio`:
-inclusive, None is off; no published limit is for this measure, so the default is ours, from the numbers above.
+inclusive, "off" is none; no published limit is for this measure, so the default is ours, from the numbers above.
 
 Sources: Lee et al. 2022 (arXiv:2107.06499), section 4.1; Zyda (Tokpanov et al. 2024, arXiv:2406.01981), filtering.
 """

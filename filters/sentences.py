@@ -74,7 +74,7 @@ def _count(splitter: Any, line: bytes) -> int:
 def _punkt(path: str | None) -> Any:
     """NLTK's English splitter with the parameters in its punkt_tab.zip."""
     if importlib.util.find_spec("nltk") is None:
-        raise RecipeError('sentences = "punkt" needs NLTK, which is not installed here: pip install nltk')
+        raise RecipeError('sentences = "punkt" needs NLTK, which is not installed here: pip install "gristmill[nltk]"')
     if path is None:
         raise RecipeError('sentences = "punkt" needs `punkt`, the path of punkt_tab.zip from NLTK\'s data')
     from nltk.tabdata import PunktDecoder
