@@ -76,7 +76,7 @@ def test_a_recipe_knows_columns_limits_and_model_files(paths):
     (rule,) = recipe.filter
     assert list(rule.column_types()) == ["quality.plain", "quality.learned"]
     assert [bound for bound in bounds_of(recipe) if bound["column"].startswith("quality")] == [
-        {"column": "quality.plain", "side": "min", "limit": 0.4, "reason": "quality.low_plain"}
+        {"column": "quality.plain", "side": "min", "limit": 0.4, "exclusive": False, "reason": "quality.low_plain"}
     ]
     assert sorted(name for name in models(recipe) if name.startswith("quality")) == [
         "quality.models.learned",
