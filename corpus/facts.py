@@ -6,7 +6,7 @@ from corpus import stage
 from corpus.commits import Record
 from corpus.finish import TOKEN_LIBRARIES
 from corpus.recipe import Recipe, Source
-from corpus.score import SCORE_LIBRARIES, text_libraries, versions
+from corpus.score import score_libraries, text_libraries, versions
 from manifests import schemas
 from manifests.manifest import PackingFacts, Shard, SourceFacts, UnitFacts
 
@@ -83,7 +83,8 @@ def models(recipe: Recipe) -> dict[str, str]:
     """Content digests of the files that filters read: `rule.field`, with a position or key where there are several."""
     found = {"language.model": recipe.language.model_digest}
     for rule in stage.chain(recipe):
-        for key, value in rule.model_dump(mode="json", context={"files": "digest"}).items():
+        config = rule.model_dump(mode="json", context={"files": "digest"})
+        for key, value in (config | rule.measuring()).items():
             several = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else []
             for name, entry in [(key, value), *((f"{key}.{place}", entry) for place, entry in several)]:
                 if isinstance(entry, str) and entry.startswith("sha256:"):
@@ -105,4 +106,6 @@ def schema_texts(recipe: Recipe) -> dict[str, str]:
 def library_versions(recipe: Recipe) -> dict[str, str]:
     """Versions of gristmill and of the libraries that decide bytes of this recipe's corpus."""
     reading = {name for source in recipe.source for name in text_libraries(recipe, source)}
-    return versions(("gristmill", "numpy", "scipy", "xxhash", *SCORE_LIBRARIES, *TOKEN_LIBRARIES, *sorted(reading)))
+    return versions(
+        ("gristmill", "numpy", "scipy", "xxhash", *score_libraries(recipe), *TOKEN_LIBRARIES, *sorted(reading))
+    )

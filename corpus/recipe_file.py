@@ -103,17 +103,15 @@ def _override(data: Table, override: str) -> Table:
     except tomllib.TOMLDecodeError:
         value = text.strip()
     head, *rest = key.strip().split(".")
-    if head in FILTERS and len(rest) == 1:
-        entries = [
-            {**entry, rest[0]: value} if entry.get("rule") == head else entry for entry in data.get("filter", [])
-        ]
-        if entries == data.get("filter", []) and not any(entry.get("rule") == head for entry in entries):
-            raise RecipeError(f"--set {override!r}: the recipe has no [[filter]] with rule = {head!r}.")
-        return {**data, "filter": entries}
     change: Any = value
     for part in reversed(rest):
         change = {part: change}
-    return _merge(data, {head: change})
+    if head not in FILTERS or not rest:
+        return _merge(data, {head: change})
+    entries = data.get("filter", [])
+    if not any(entry.get("rule") == head for entry in entries):
+        raise RecipeError(f"--set {override!r}: the recipe has no [[filter]] with rule = {head!r}.")
+    return {**data, "filter": [_merge(entry, change) if entry.get("rule") == head else entry for entry in entries]}
 
 
 def to_toml(recipe: Recipe) -> str:

@@ -33,10 +33,14 @@ from manifests.shards import FileEntry, TableWriter
 # Raise a number when the bytes that its step writes change for an unchanged recipe.
 STEP_VERSIONS = {"text": 2, "scores": 1, "decisions": 1, "runs": 1}
 # Libraries whose version decides bytes: another version redoes the step.
-SCORE_LIBRARIES = (
-    *("ahocorasick_rs", "kenlm", "nltk", "phonenumbers", "publicsuffixlist", "python-stdnum", "sentencepiece"),
-    "spacy",
-)
+SCORE_LIBRARIES = {
+    "c4": ("ahocorasick_rs",),
+    "perplexity": ("kenlm", "sentencepiece"),
+    "pii": ("phonenumbers", "publicsuffixlist", "python-stdnum"),
+    "refinedweb_urls": ("publicsuffixlist",),
+    "toxicity": ("ahocorasick_rs",),
+    "url": ("publicsuffixlist",),
+}
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def step_digests(recipe: Recipe, source: Source) -> StepDigests:
     measuring = [[rule.rule, rule.measuring()] for rule in stage.chain(recipe)]
     deciding = [[rule.rule, rule.model_dump(mode="json", context={"files": "digest"})] for rule in stage.chain(recipe)]
     both = [measuring, deciding] if recipe.short_circuit else measuring
-    scores = digest_json([STEP_VERSIONS["scores"], versions(SCORE_LIBRARIES), text, recipe.short_circuit, both])
+    scores = digest_json([STEP_VERSIONS["scores"], versions(score_libraries(recipe)), text, recipe.short_circuit, both])
     decisions = digest_json([STEP_VERSIONS["decisions"], scores, deciding])
     runs = digest_json([STEP_VERSIONS["runs"], decisions, recipe.dedup.model_dump(mode="json")])
     return StepDigests(text, scores, decisions, runs)
@@ -74,6 +78,12 @@ def text_libraries(recipe: Recipe, source: Source) -> tuple[str, ...]:
     """The distributions that read and extract a source; pyarrow writes every file."""
     used = {"warc": ("fastwarc", recipe.extract.method), "wet": ("fastwarc",)}
     return ("pyarrow", *used.get(source.format, ()))
+
+
+def score_libraries(recipe: Recipe) -> tuple[str, ...]:
+    """The distributions whose version decides what the recipe's filters measure; spaCy and NLTK are in `measuring`."""
+    used = {name for rule in stage.chain(recipe) for name in SCORE_LIBRARIES.get(rule.rule, ())}
+    return tuple(sorted(used))
 
 
 def versions(names: tuple[str, ...]) -> dict[str, str]:

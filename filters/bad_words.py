@@ -20,7 +20,7 @@ def count_bad_words(text: pa.Array, path: str) -> npt.NDArray[np.float64]:
 
     The text is lower-cased. An entry counts where a character that is no small ASCII letter stands on either side of
     it in its line, so not at the line's beginning or end: the reference searches lines for `[^a-z](entry)[^a-z]`.
-    Entries are plain text. Raises InputError and RecipeError as read_entries does.
+    Entries are plain text, in any letter case. Raises InputError and RecipeError as read_entries does.
     """
     matcher = read_bad_words(path)
     return np.array([_count(matcher, text_of.lower()) for text_of in text.to_pylist()], np.float64)
@@ -33,7 +33,7 @@ def read_bad_words(path: str) -> AhoCorasick:
 
 @functools.lru_cache(maxsize=8)
 def _matcher(path: str, digest: str) -> AhoCorasick:  # digest: a file that changes is read again
-    return AhoCorasick(read_entries(path))
+    return AhoCorasick([entry.lower() for entry in read_entries(path)])
 
 
 def _count(matcher: AhoCorasick, text: str) -> int:

@@ -177,14 +177,16 @@ class Filter(Strict):
     @model_validator(mode="after")
     def _some_value_passes(self) -> Self:
         """A lower limit above the upper one of the same measure would reject every document."""
-        lowest = {bound.measure: bound.limit for bound in self.bounds if bound.side == "min"}
+        lowest = {bound.measure: bound for bound in self.bounds if bound.side == "min"}
         for bound in self.bounds:
             if bound.side == "max" and bound.measure in lowest:
-                low, high = getattr(self, lowest[bound.measure]), getattr(self, bound.limit)
-                if low is not None and high is not None and low > high:
-                    raise RecipeError(
-                        f"{lowest[bound.measure]} = {low} is above {bound.limit} = {high}: nothing passes"
-                    )
+                least = lowest[bound.measure]
+                low, high = getattr(self, least.limit), getattr(self, bound.limit)
+                if low is None or high is None:
+                    continue
+                if low > high or (low == high and (self.excludes(least) or self.excludes(bound))):
+                    place = "above" if low > high else "equal to"
+                    raise RecipeError(f"{least.limit} = {low} is {place} {bound.limit} = {high}: nothing passes")
         return self
 
     def excludes(self, bound: Bound) -> bool:

@@ -84,6 +84,6 @@ def load_model(path: str) -> FastTextModel:
     return _loaded(path, shards.file_digest(path))
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=32)  # models are mapped, not copied
 def _loaded(path: str, digest: str) -> FastTextModel:  # digest: a file that changes is loaded again
     return FastTextModel(path)

@@ -27,8 +27,8 @@ Definitions:
 - A text of which a model knows no word and no n-gram scores 0.0.
 
 Parameters: `models`, a fastText file (.bin or .ftz) for each name; `labels`, the label that counts for each, without
-`__label__`; `min_scores`, the lowest score that passes for each, inclusive, absent: only measured. In order of
-`models` the first that fails gives the reason. Published models: DCLM's fastText-OH-ELI5, whose label is `hq` and whose
+`__label__`; `min_scores`, the lowest score that passes for each, inclusive, absent: only measured. By name, the
+first that fails gives the reason. Published models: DCLM's fastText-OH-ELI5, whose label is `hq` and whose
 min_score 0.018112 kept a tenth of DCLM's pages.
 
 Sources: Li et al. 2024 (DCLM, arXiv:2406.11794), section 4.4; Brown et al. 2020 (GPT-3, arXiv:2005.14165), appendix A;
@@ -73,12 +73,12 @@ class Quality(Filter):
         return self
 
     def measured(self) -> tuple[str, ...]:
-        """The names of the models, in the recipe's order."""
-        return tuple(self.models)
+        """The names of the models, sorted: digests of a recipe cannot tell the order of a table's keys."""
+        return tuple(sorted(self.models))
 
     def limits(self) -> list[tuple[Bound, float]]:
         """A lower limit for each model that has one."""
-        names = [name for name in self.models if name in self.min_scores]
+        names = [name for name in self.measured() if name in self.min_scores]
         return [(Bound(name, "min", "min_scores", f"low_{name}"), self.min_scores[name]) for name in names]
 
     def measuring(self) -> dict[str, Any]:
@@ -93,4 +93,4 @@ class Quality(Filter):
     def score(self, documents: Documents) -> Columns:
         """For each model float64 (num_documents,) in [0, 1]."""
         text = documents.text
-        return {name: load_model(path).label_scores(text, self.labels[name]) for name, path in self.models.items()}
+        return {name: load_model(self.models[name]).label_scores(text, self.labels[name]) for name in self.measured()}

@@ -10,7 +10,7 @@ How often they agree is in tests/bench/results/words_*.md.
 import importlib.util
 import io
 import zipfile
-from functools import cache
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -64,19 +64,23 @@ def sentences_version(definition: SentenceDefinition, punkt: str | None = None) 
 
 
 def _count(splitter: Any, line: bytes) -> int:
-    # Punkt looks for sentence ends at these marks only, and only where something follows. 60 % of lines have none.
+    # Punkt looks for sentence ends at these marks only, and only where something follows.
     if line.strip() and not any(mark in line[:-1] for mark in _MARKS):
         return 1
     return len(splitter.tokenize(line.decode()))
 
 
-@cache
 def _punkt(path: str | None) -> Any:
-    """NLTK's English splitter with the parameters in its punkt_tab.zip."""
+    """NLTK's English splitter with the parameters in its punkt_tab.zip; loaded once for each content."""
     if importlib.util.find_spec("nltk") is None:
         raise RecipeError('sentences = "punkt" needs NLTK, which is not installed here: pip install "gristmill[nltk]"')
     if path is None:
         raise RecipeError('sentences = "punkt" needs `punkt`, the path of punkt_tab.zip from NLTK\'s data')
+    return _loaded(path, shards.file_digest(path))
+
+
+@lru_cache(maxsize=4)
+def _loaded(path: str, digest: str) -> Any:  # digest: a file that changes is loaded again
     from nltk.tabdata import PunktDecoder
     from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 

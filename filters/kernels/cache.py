@@ -17,6 +17,7 @@ import functools
 import hashlib
 import os
 import re
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -56,7 +57,19 @@ def why_unusable(folder: str) -> str | None:
         return (error.strerror or str(error)).lower()
     if info.st_uid != os.geteuid():
         return "it belongs to another user"
-    return "other users can write to it" if info.st_mode & 0o022 else None
+    if info.st_mode & 0o022:
+        return "other users can write to it"
+    return next((f"other users can replace {parent}" for parent in Path(folder).parents if _replaceable(parent)), None)
+
+
+def _replaceable(parent: Path) -> bool:
+    """Whether another user could put another folder in place of one below: who may write to a folder may rename in it.
+
+    In one with the sticky bit, as /tmp, only owners may.
+    """
+    info = parent.stat()
+    foreign = info.st_uid not in (0, os.geteuid())
+    return foreign or (bool(info.st_mode & 0o022) and not info.st_mode & stat.S_ISVTX)
 
 
 def kept_kernels() -> tuple[int, int]:

@@ -1,8 +1,13 @@
 from cluster import show
-from corpus.facts import bounds_of
+from corpus.facts import bounds_of, models
 from corpus.recipe_file import make_recipe
 
 SOURCE = {"name": "s", "format": "text", "paths": ["x.txt"]}
+
+
+def test_the_classifier_inside_the_package_is_among_the_models():
+    recipe = make_recipe({"name": "n", "source": [SOURCE], "filter": [{"rule": "toxicity"}]}, "here")
+    assert len(models(recipe)["toxicity.model"]) == 64
 
 
 def bound(**fineweb):

@@ -92,6 +92,21 @@ def test_a_preset_is_the_base_and_the_recipe_overrides_it(write):
     assert "There are:" in error(write('preset = "datatrove@0.1"\n' + SMALL))
 
 
+def test_a_key_of_a_table_in_a_filter_can_be_set(write):
+    text = (
+        SMALL
+        + """
+[[filter]]
+rule = "quality"
+models = { good = "good.bin", plain = "plain.bin" }
+labels = { good = "hq", plain = "hq" }
+min_scores = { good = 0.5, plain = 0.5 }
+"""
+    )
+    recipe = read_recipe(write(text), ["quality.min_scores.good=0.25"])
+    assert recipe.filter[-1].min_scores == {"good": 0.25, "plain": 0.5}
+
+
 def test_every_preset_can_be_read_and_says_where_it_comes_from(write):
     for preset in presets():
         recipe = read_recipe(write(f'preset = "{preset}"\n' + SMALL))

@@ -45,7 +45,8 @@ def test_each_model_scores_its_own_label(paths):
 def test_the_first_model_that_fails_gives_the_reason(paths):
     rule = Quality(models=paths, labels=LABELS, min_scores={"learned": 0.5, "plain": 0.4})
     assert reasons(rule, TEXTS) == [
-        *("quality.low_learned", "quality.low_plain", "quality.low_learned", "quality.low_plain", "quality.low_plain")
+        *("quality.low_learned", "quality.low_learned", "quality.low_learned", "quality.low_plain"),
+        "quality.low_learned",
     ]
 
 
@@ -69,12 +70,21 @@ def test_thresholds_are_no_part_of_what_is_measured(paths):
     assert rule.measuring()["models"]["plain"].startswith("sha256:")
 
 
+def test_the_order_of_models_in_a_recipe_decides_nothing(paths):
+    limits = {"plain": 1.0, "learned": 1.0}
+    rule = Quality(models=paths, labels=LABELS, min_scores=limits)
+    turned = Quality(models=dict(reversed(paths.items())), labels=LABELS, min_scores=limits)
+    assert list(paths) == ["plain", "learned"]
+    assert reasons(rule, ["cheap"]) == reasons(turned, ["cheap"]) == ["quality.low_learned"]
+    assert list(rule.column_types()) == list(turned.column_types())
+
+
 def test_a_recipe_knows_columns_limits_and_model_files(paths):
     entry = {"rule": "quality", "models": paths, "labels": LABELS, "min_scores": {"plain": 0.4}}
     source = {"name": "s", "format": "text", "paths": ["*.txt"]}
     recipe = Recipe.model_validate({"name": "r", "source": [source], "filter": [entry]})
     (rule,) = recipe.filter
-    assert list(rule.column_types()) == ["quality.plain", "quality.learned"]
+    assert list(rule.column_types()) == ["quality.learned", "quality.plain"]
     assert [bound for bound in bounds_of(recipe) if bound["column"].startswith("quality")] == [
         {"column": "quality.plain", "side": "min", "limit": 0.4, "exclusive": False, "reason": "quality.low_plain"}
     ]

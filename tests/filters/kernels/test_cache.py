@@ -119,6 +119,9 @@ def test_why_a_folder_is_not_used(tmp_path, monkeypatch):
     (tmp_path / "open").chmod(0o770)
     assert why_unusable(str(tmp_path / "open")) == "other users can write to it"
     assert why_unusable(str(tmp_path / "private")) is None
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared").chmod(0o777)
+    assert why_unusable(str(tmp_path / "shared" / "kernels")) == f"other users can replace {tmp_path / 'shared'}"
     monkeypatch.setattr(cache.os, "geteuid", lambda: os.getuid() + 1)
     assert why_unusable(str(tmp_path / "of_another")) == "it belongs to another user"
 
