@@ -60,7 +60,6 @@ from filters.base import Bound, Columns, Documents, Edit, FilePath
 from filters.kernels.buffers import text_buffers
 from filters.kernels.c4_lines import COUNTS, LineRules, clean_lines, strip_texts
 from filters.kernels.lines import find_lines
-from filters.kernels.split_lines import find_split_lines
 from filters.kernels.tallies import sum_by_document
 from filters.sentences import SentenceDefinition, count_sentences, sentences_version
 
@@ -113,7 +112,7 @@ class C4(Edit):
         if not self.require_terminal_mark:
             end_marks = ""
         rules = LineRules(end_marks, self.min_words_per_line, self.max_word_chars, citations_are_words)
-        text, counts = clean_lines(documents.text, find_split_lines(documents.text), rules)
+        text, counts = clean_lines(documents.text, rules)
         columns = dict(zip(COUNTS, counts.astype(np.float64), strict=True))
         if self.sentences != "native":
             columns["num_sentences"] = np.where(columns["num_lines_kept"] > 0, self._count_sentences(text), 0.0)

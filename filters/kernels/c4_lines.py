@@ -11,7 +11,8 @@ import pyarrow as pa
 from filters.kernels.bits import HIGH_BITS, LOW_BITS, load_up_to_8, low_bytes, next_byte, trailing_zeros
 from filters.kernels.buffers import TextBuffers, text_array, text_buffers
 from filters.kernels.jit import kernel
-from filters.kernels.lines import Lines, skip_space_back
+from filters.kernels.lines import skip_space_back
+from filters.kernels.split_lines import next_line_end
 from filters.kernels.unicode import SPACE, all_characters, code_point, code_point_classes, width
 from filters.kernels.words import skip_space
 
@@ -25,16 +26,17 @@ COUNTS = (
 )
 _REMOVED, _CITATIONS, _SENTENCES, _LOREM_IPSUM, _CURLY_BRACE, _KEPT = range(len(COUNTS))
 
-# Each phrase with the place of its rarest letter: only there is the whole phrase compared.
+# Each phrase with the place of two letters that are rarely neighbours, "k" not among them (see _KELVIN): only where
+# they are is the whole phrase compared.
 _PHRASES = (
     ("lorem ipsum", 7),
     ("javascript", 0),
-    ("terms of use", 7),
+    ("terms of use", 3),
     ("privacy policy", 3),
-    ("cookie policy", 3),
-    ("uses cookies", 8),
-    ("use of cookies", 10),
-    ("use cookies", 7),
+    ("cookie policy", 1),
+    ("uses cookies", 6),
+    ("use of cookies", 8),
+    ("use cookies", 5),
 )
 _HAS_LOREM_IPSUM, _HAS_JAVASCRIPT, _HAS_POLICY, _HAS_CURLY_BRACE = 1, 2, 0b11111100, 256
 _MARK = 512
@@ -42,13 +44,14 @@ _CITATION_WORDS = tuple(np.frombuffer(word, np.uint8) for word in (b"[edit]", b"
 # Words of at most 4 letters whose dot ends no sentence; any single capital letter is one too.
 _TITLES = ("mr", "mrs", "ms", "dr", "prof", "st", "vs", "jr", "sr", "gen", "rev", "fig", "no", "e.g", "i.e")
 _NO_LIMIT = 1 << 62
-_LOWER_CASE_BIT = LOW_BITS * np.uint64(0x20)  # in all marks, the brace and the lead byte already
-_MEANINGFUL = tuple(
-    LOW_BITS * np.uint64(byte)
-    for byte in sorted({ord(phrase[anchor]) for phrase, anchor in _PHRASES} | {0xE2, *map(ord, ".!?{")})
+_LOWER_CASE_BIT = LOW_BITS * np.uint64(0x20)  # in all marks and the brace already
+_MEANINGFUL = tuple(LOW_BITS * np.uint64(ord(sign)) for sign in ".!?{")
+_MEANINGFUL_PAIRS = tuple(
+    (LOW_BITS * np.uint64(ord(first)), LOW_BITS * np.uint64(ord(second)))
+    for first, second in sorted({(phrase[anchor], phrase[anchor + 1]) for phrase, anchor in _PHRASES})
 )
 _BRACKET = np.uint64(ord("["))
-_KELVIN = (0xE2, 0x84, 0xAA)  # U+212A
+_KELVIN = (0xE2, 0x84, 0xAA)  # U+212A, a "k" in lower case, the only one beyond ASCII
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,12 @@ class LineRules:
     citations_are_words: bool = False
 
 
-def clean_lines(text: TextBuffers, lines: Lines, rules: LineRules) -> tuple[pa.Array, npt.NDArray[np.int64]]:
+def clean_lines(text: TextBuffers, rules: LineRules) -> tuple[pa.Array, npt.NDArray[np.int64]]:
     """The new texts, lines joined by a line feed, and int64 (len(COUNTS), num_documents).
 
-    Lines that say "lorem ipsum" or have a "{" stay in the text and are counted: such documents are for dropping. Of
-    one that has lines of both kinds only the kind that comes first is counted. White space that a citation leaves at
-    the ends of a text stays; see `strip_texts`.
+    Lines are cut where str.splitlines cuts. Those that say "lorem ipsum" or have a "{" stay in the text and are
+    counted: such documents are for dropping. Of one that has lines of both kinds only the kind that comes first is
+    counted. White space that a citation leaves at the ends of a text stays; see `strip_texts`.
     """
     out = np.empty(int(text.offsets[-1] - text.offsets[0]), np.uint8)
     offsets = np.zeros(text.num_documents + 1, np.int64)
@@ -85,8 +88,7 @@ def clean_lines(text: TextBuffers, lines: Lines, rules: LineRules) -> tuple[pa.A
         rules.citations_are_words,
     )
     tables = (code_point_classes(), *_phrase_tables(), title_table(), _decimal_digits())
-    spans = (lines.content_starts, lines.content_ends, lines.content_chars, lines.offsets)
-    _clean_lines(text.data, spans, tables, limits, (out, offsets, counts))
+    _clean_lines((text.data, text.offsets), tables, limits, (out, offsets, counts))
     return text_array(out[: offsets[-1]], offsets), counts
 
 
@@ -108,10 +110,7 @@ def _decimal_digits() -> npt.NDArray[np.bool_]:
 
 
 def _phrase_tables() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """What a byte may mean (bits: phrases it anchors, brace, mark); the phrases' bytes; their lengths and anchors.
-
-    The Kelvin sign is a "k" in lower case, the only one beyond ASCII; its first byte stands for it.
-    """
+    """What a byte may mean (bits: phrases it anchors, brace, mark); the phrases' bytes; their lengths and anchors."""
     meanings = np.zeros(256, np.uint16)
     letters = np.zeros((len(_PHRASES), 16), np.uint8)
     places = np.zeros((len(_PHRASES), 2), np.int64)
@@ -119,8 +118,6 @@ def _phrase_tables() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8], npt
         letters[row, : len(phrase)] = np.frombuffer(phrase.encode(), np.uint8)
         places[row] = len(phrase), anchor
         meanings[[ord(phrase[anchor]), ord(phrase[anchor].upper())]] |= np.uint16(1 << row)
-        if phrase[anchor] == "k":
-            meanings[_KELVIN[0]] |= np.uint16(1 << row)
     meanings[ord("{")] = _HAS_CURLY_BRACE
     meanings[[ord(mark) for mark in ".!?"]] = _MARK
     return meanings, letters, places
@@ -132,29 +129,30 @@ def title_table() -> npt.NDArray[np.int64]:
 
 
 @kernel
-def _clean_lines(data: Any, spans: Any, tables: Any, limits: Any, outputs: Any) -> None:
-    starts, ends, num_chars, line_offsets = spans
+def _clean_lines(text: Any, tables: Any, limits: Any, outputs: Any) -> None:
+    data, text_offsets = text
     out, offsets, all_counts = outputs
     for document in range(len(offsets) - 1):
         first = offsets[document]
         position = first
         counts = all_counts[:, document]
-        for line in range(line_offsets[document], line_offsets[document + 1]):
-            if num_chars[line] == 0:
+        next_line, limit = text_offsets[document], text_offsets[document + 1]
+        while next_line < limit:
+            line_end, end_size = next_line_end(data, next_line, limit)
+            start = skip_space(data, next_line, line_end, tables[0])
+            span = (start, skip_space_back(data, start, line_end, tables[0]))
+            next_line = line_end + end_size
+            if span[0] == span[1]:
                 continue
-            if num_chars[line] > limits[3] and _has_long_word(data, starts[line], ends[line], limits[3], tables[0]):
-                counts[_REMOVED] += 1
-                continue
-            start = position
-            if position > first:
-                out[position] = ord("\n")
-                start += 1
-            end = _add_line(data, (starts[line], ends[line]), (out, start), tables, limits, counts)
+            gap = 1 if position > first else 0
+            end = _add_line(data, span, (out, position + gap), tables, limits, counts)
             if end < 0:
                 counts[_REMOVED] += 1
-            else:
-                counts[_KEPT] += 1
-                position = end
+                continue
+            if gap:
+                out[position] = ord("\n")
+            counts[_KEPT] += 1
+            position = end
         offsets[document + 1] = position
 
 
@@ -162,9 +160,11 @@ def _clean_lines(data: Any, spans: Any, tables: Any, limits: Any, outputs: Any) 
 def _add_line(data: Any, span: Any, target: Any, tables: Any, limits: Any, counts: Any) -> Any:
     """Write one line to `out` from `start`, without citations; its end, or -1 if it may not stay."""
     out, start = target
-    require_mark, is_end_mark, min_words, _, citations_are_words = limits
+    require_mark, is_end_mark, min_words, max_word_chars, citations_are_words = limits
     last = data[span[1] - 1]
     if require_mark and last != ord("]") and not is_end_mark[last]:
+        return -1
+    if span[1] - span[0] > max_word_chars and _has_long_word(data, span[0], span[1], max_word_chars, tables[0]):
         return -1
     end, num_citations = _copy_without_citations(data, span, out, start, tables[5])
     if require_mark and not _is_ended(out, start, end, is_end_mark):
@@ -207,12 +207,19 @@ def _copy_without_citations(data: Any, span: Any, out: Any, start: int, digits: 
         size = _citation_size(data, bracket, line_end, digits) if bracket < line_end else 0
         # A bracket that starts no citation is copied with what is before it.
         stop = bracket if size > 0 or bracket == line_end else bracket + 1
-        for offset in range(stop - position):
-            out[end + offset] = data[position + offset]
+        _copy(data, (position, stop), out, end)
         end += stop - position
         position = stop + size
         num_citations += size > 0
     return end, num_citations
+
+
+@kernel
+def _copy(data: Any, span: Any, out: Any, start: int) -> None:
+    """Unsigned positions cannot be negative, so numba need not ask, and LLVM copies many bytes at a time."""
+    first, target = np.uint64(span[0]), np.uint64(start)
+    for offset in range(np.uint64(span[1]) - first):
+        out[target + offset] = data[first + offset]
 
 
 @kernel
@@ -276,7 +283,8 @@ def _read_line(out: Any, start: int, end: int, tables: Any) -> Any:
     for position in range(start, end, 8):
         size = min(8, end - position)
         # What is behind the end of the line is left over from lines that were taken back.
-        worth_a_look = _maybe_meaningful(load_up_to_8(out, position, size)) & low_bytes(size)
+        following = load_up_to_8(out, position + 1, min(8, end - position - 1))
+        worth_a_look = _maybe_meaningful(load_up_to_8(out, position, size), following) & low_bytes(size)
         while worth_a_look:
             place = position + (trailing_zeros(worth_a_look) >> 3)
             worth_a_look &= worth_a_look - np.uint64(1)
@@ -289,12 +297,15 @@ def _read_line(out: Any, start: int, end: int, tables: Any) -> Any:
 
 
 @kernel
-def _maybe_meaningful(word: Any) -> Any:
-    """High bits of the bytes that may have a meaning: all that have one, and a few others."""
-    folded = word | _LOWER_CASE_BIT
+def _maybe_meaningful(word: Any, following: Any) -> Any:
+    """High bits of the bytes that may have a meaning, by the byte after each: all that have one, and a few others."""
+    folded, folded_following = word | _LOWER_CASE_BIT, following | _LOWER_CASE_BIT
     maybe = np.uint64(0)
     for byte in _MEANINGFUL:
         difference = folded ^ byte
+        maybe |= (difference - LOW_BITS) & ~difference
+    for first, second in _MEANINGFUL_PAIRS:
+        difference = (folded ^ first) | (folded_following ^ second)
         maybe |= (difference - LOW_BITS) & ~difference
     return maybe & HIGH_BITS
 

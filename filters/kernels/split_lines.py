@@ -39,7 +39,7 @@ def _count_lines(data: Any, offsets: Any, line_offsets: Any) -> None:
         start, limit = offsets[document], offsets[document + 1]
         num_lines = 0
         while start < limit:
-            end, size = _next_line_end(data, start, limit)
+            end, size = next_line_end(data, start, limit)
             num_lines += 1
             start = end + size
         line_offsets[document + 1] = line_offsets[document] + num_lines
@@ -51,14 +51,14 @@ def _find_lines(data: Any, offsets: Any, classes: Any, numbers: Any, hashes: Any
     for document in range(len(offsets) - 1):
         start, limit = offsets[document], offsets[document + 1]
         while start < limit:
-            end, size = _next_line_end(data, start, limit)
+            end, size = next_line_end(data, start, limit)
             describe_line(data, (start, end), classes, (numbers, hashes), line)
             line += 1
             start = end + size
 
 
 @kernel
-def _next_line_end(data: Any, position: int, limit: int) -> Any:
+def next_line_end(data: Any, position: int, limit: int) -> Any:
     """Where the next line end starts and its bytes; limit and 0 where there is none."""
     while position < limit:
         size = min(8, limit - position)

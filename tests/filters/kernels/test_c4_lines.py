@@ -2,9 +2,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.kernels.buffers import text_buffers
+from filters.kernels.buffers import TextBuffers, text_buffers
 from filters.kernels.c4_lines import COUNTS, LineRules, clean_lines, strip_texts
-from filters.kernels.split_lines import find_split_lines
 from tests.edge_cases import EDGE_TEXTS
 from tests.reference.c4 import clean
 
@@ -20,7 +19,7 @@ MARKS = '.?!"'
 
 def _cleaned(texts: list[str], rules: LineRules) -> list[tuple[str, dict[str, int]]]:
     buffers = text_buffers(pa.array(texts, pa.large_string()))
-    cleaned, counts = clean_lines(buffers, find_split_lines(buffers), rules)
+    cleaned, counts = clean_lines(buffers, rules)
     cleaned.validate(full=True)
     return [
         (text, dict(zip(COUNTS, counts[:, row].tolist(), strict=True))) for row, text in enumerate(cleaned.to_pylist())
@@ -48,6 +47,26 @@ def test_a_line_is_read_no_further_than_its_end() -> None:
     removed, kept = "javascript is here{ and more words.", "a b c d e f g h i!"
     assert removed[len(kept)] == "{"
     assert _cleaned([f"{removed}\n{kept}"], LineRules(MARKS, 5, 1000))[0][1]["num_curly_brace_lines"] == 0
+
+
+def test_a_phrase_is_found_wherever_it_lies_in_the_line_and_in_any_letter_case() -> None:
+    phrases = ("javascript", "terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies",
+               "use cookies", "use coo\u212aies", "lorem ipsum")  # fmt: skip
+    lines = ["x" * shift + write(phrase) for phrase in phrases for shift in range(17) for write in (str, str.upper)]
+    counts = [counts for _, counts in _cleaned(lines, LineRules("", None, None))]
+    assert [row["num_lines_removed"] for row in counts] == [1] * (8 * 34) + [0] * 34
+    assert [row["num_lorem_ipsum_lines"] for row in counts] == [0] * (8 * 34) + [1] * 34
+
+
+def test_a_slice_two_chunks_and_writable_buffers_give_the_same_text() -> None:
+    column = pa.array(["before\r", "one [1] two.\x85no", "", "😀 three!\u2028 é?\n", "\nafter."], pa.large_string())
+    text = text_buffers(column.slice(1, 3))
+    chunks = text_buffers(pa.chunked_array([column.slice(1, 2), column.slice(3, 1)]))
+    for buffers in (text, chunks, TextBuffers(text.data.copy(), text.offsets.copy())):
+        cleaned, counts = clean_lines(buffers, LineRules(MARKS, 1, 1000))
+        assert cleaned.to_pylist() == ["one  two.", "", "😀 three!\né?"]
+        assert counts[COUNTS.index("num_lines_removed")].tolist() == [1, 0, 0]
+    assert clean_lines(text_buffers(column.slice(0, 0)), LineRules(MARKS, 1, 1000))[0].to_pylist() == []
 
 
 def test_edge_texts_agree_with_the_slow_twin() -> None:
