@@ -184,7 +184,8 @@ def test_a_local_build_prints_progress_and_its_end(run, sample_recipe, tmp_path)
     assert re.fullmatch(
         rf"read, measure, decide: 5/5(, [\d.]+ MB/s)?, kept [\d.]+% of {documents} documents", last_of_score
     )
-    assert lines[-1] == "shuffle and pack: 1/1"
+    # On a machine without compiled kernels the last line tells how long compiling took.
+    assert [line for line in lines if "compiled kernels" not in line][-1] == "shuffle and pack: 1/1"
 
 
 @pytest.mark.slow
