@@ -3,6 +3,7 @@
 Finding words is apart from all that is measured on them, so another definition of a word only needs to fill `Words`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,16 +55,22 @@ class Words:
 def find_words(text: TextBuffers) -> Words:
     """The words of each text; equal to str.split(). One pass over the bytes, about 30 bytes of memory a word."""
     num_bytes = int(text.offsets[-1] - text.offsets[0])
-    # Two words are at least two bytes and a space apart. Pages that stay unused are never touched, so cost nothing.
+    # Two words are at least two bytes and a space apart.
     capacity = num_bytes // 2 + text.num_documents + 1
+    return filled_words(text, capacity, code_point_classes(), _find_words)
+
+
+def filled_words(text: TextBuffers, capacity: int, table: npt.NDArray[Any], find: Callable[..., None]) -> Words:
+    """Words as `find` writes them: a kernel of (data, offsets, table, arrays to fill, offsets of words to fill).
+
+    capacity: the most words there can be. Pages that stay unused are never touched, so cost nothing.
+    """
     spans = np.empty((2, capacity), np.int64)
-    offsets = np.zeros(text.num_documents + 1, np.int64)
     hashes = np.empty(capacity, np.uint64)
     num_chars = np.empty(capacity, np.int32)
     has_letter = np.empty(capacity, np.bool_)
-    _find_words(
-        text.data, text.offsets, code_point_classes(), (spans[0], spans[1], hashes, num_chars, has_letter), offsets
-    )
+    offsets = np.zeros(text.num_documents + 1, np.int64)
+    find(text.data, text.offsets, table, (spans[0], spans[1], hashes, num_chars, has_letter), offsets)
     used = slice(0, int(offsets[-1]))
     return Words(spans[0, used], spans[1, used], offsets, hashes[used], num_chars[used], has_letter[used])
 

@@ -8,7 +8,7 @@ from filters.kernels.bare import bare_kernel
 from filters.kernels.bits import hash_bytes
 from filters.kernels.buffers import TextBuffers
 from filters.kernels.unicode import code_point_classes
-from filters.kernels.words import Words
+from filters.kernels.words import Words, filled_words
 from filters.kernels.words_spacy import char_facts
 
 _SEPARATORS = np.uint64(sum(1 << ord(byte) for byte in " \t\n\v\f\r\0"))
@@ -17,16 +17,7 @@ _SEPARATORS = np.uint64(sum(1 << ord(byte) for byte in " \t\n\v\f\r\0"))
 def find_words(text: TextBuffers) -> Words:
     """The words of each text: fasttext.tokenize without the "</s>" that it gives for each line feed."""
     capacity = int(text.offsets[-1] - text.offsets[0]) // 2 + text.num_documents + 1
-    spans = np.empty((2, capacity), np.int64)
-    hashes = np.empty(capacity, np.uint64)
-    num_chars = np.empty(capacity, np.int32)
-    has_letter = np.empty(capacity, np.bool_)
-    offsets = np.zeros(text.num_documents + 1, np.int64)
-    _find_words(
-        text.data, text.offsets, code_point_classes(), (spans[0], spans[1], hashes, num_chars, has_letter), offsets
-    )
-    used = slice(0, int(offsets[-1]))
-    return Words(spans[0, used], spans[1, used], offsets, hashes[used], num_chars[used], has_letter[used])
+    return filled_words(text, capacity, code_point_classes(), _find_words)
 
 
 @bare_kernel

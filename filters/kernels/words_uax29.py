@@ -11,7 +11,7 @@ from filters.kernels.bits import HIGH_BITS, LOW_BITS, hash_bytes, load_up_to_8, 
 from filters.kernels.buffers import TextBuffers
 from filters.kernels.unicode import LETTER, NUM_CODE_POINTS, all_characters, code_point, code_point_classes, width
 from filters.kernels.word_break import RANGES
-from filters.kernels.words import Words, ascii_letters
+from filters.kernels.words import Words, ascii_letters, filled_words
 
 # Values of Word_Break as the kernel tells them apart. Format counts as Extend: no rule tells the two apart.
 _OTHER, _CR, _BREAK, _EXTEND, _ZWJ, _SPACE, _FLAG, _KATAKANA, _HEBREW, _LETTER, _QUOTE, _DOUBLE_QUOTE = range(12)
@@ -65,18 +65,9 @@ def word_break_table() -> npt.NDArray[np.uint8]:
 
 def find_words(text: TextBuffers) -> Words:
     """The words of each text. One pass over the bytes, 29 bytes of memory a word."""
-    # Words may touch ("語語"), so there may be one each byte. Pages that stay unused are never touched.
+    # Words may touch ("語語"), so there may be one each byte.
     capacity = int(text.offsets[-1] - text.offsets[0]) + 1
-    spans = np.empty((2, capacity), np.int64)
-    hashes = np.empty(capacity, np.uint64)
-    num_chars = np.empty(capacity, np.int32)
-    has_letter = np.empty(capacity, np.bool_)
-    offsets = np.zeros(text.num_documents + 1, np.int64)
-    _find_words(
-        text.data, text.offsets, word_break_table(), (spans[0], spans[1], hashes, num_chars, has_letter), offsets
-    )
-    used = slice(0, int(offsets[-1]))
-    return Words(spans[0, used], spans[1, used], offsets, hashes[used], num_chars[used], has_letter[used])
+    return filled_words(text, capacity, word_break_table(), _find_words)
 
 
 @bare_kernel
