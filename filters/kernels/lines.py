@@ -1,5 +1,6 @@
 """Where lines are: the parts of a text between line feeds, as in Python's str.split with a line feed."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,10 +63,18 @@ def find_lines(text: TextBuffers) -> Lines:
     """The lines of each text; equal to str.split with a line feed."""
     offsets = np.zeros(text.num_documents + 1, np.int64)
     _count_lines(text.data, text.offsets, offsets)
+    return described_lines(text, offsets, _find_lines)
+
+
+def described_lines(text: TextBuffers, offsets: npt.NDArray[np.int64], find: Callable[..., None]) -> Lines:
+    """Lines as `find` describes them: a kernel of (data, text offsets, code point classes, numbers and hashes to fill).
+
+    offsets: int64 (num_documents + 1,), of the lines.
+    """
     num_lines = int(offsets[-1])
     numbers = np.empty((6, num_lines), np.int64)
     hashes = np.empty((2, num_lines), np.uint64)
-    _find_lines(text.data, text.offsets, code_point_classes(), numbers, hashes)
+    find(text.data, text.offsets, code_point_classes(), numbers, hashes)
     starts, ends, num_chars, content_starts, content_ends, content_chars = numbers
     return Lines(
         starts, ends, offsets, hashes[0], num_chars, content_starts, content_ends, hashes[1], content_chars

@@ -7,8 +7,7 @@ import numpy as np
 from filters.kernels.bits import HIGH_BITS, LOW_BITS, equal_bytes, load_up_to_8, low_bytes, trailing_zeros
 from filters.kernels.buffers import TextBuffers
 from filters.kernels.jit import kernel
-from filters.kernels.lines import Lines, describe_line
-from filters.kernels.unicode import code_point_classes
+from filters.kernels.lines import Lines, describe_line, described_lines
 
 _FIRST_PRINTABLE = LOW_BITS * np.uint64(0x20)
 _NEXT_LINE_LEAD = np.uint64(0xC2)  # U+0085 is C2 85
@@ -23,14 +22,7 @@ def find_split_lines(text: TextBuffers) -> Lines:
     """
     offsets = np.zeros(text.num_documents + 1, np.int64)
     _count_lines(text.data, text.offsets, offsets)
-    num_lines = int(offsets[-1])
-    numbers = np.empty((6, num_lines), np.int64)
-    hashes = np.empty((2, num_lines), np.uint64)
-    _find_lines(text.data, text.offsets, code_point_classes(), numbers, hashes)
-    starts, ends, num_chars, content_starts, content_ends, content_chars = numbers
-    return Lines(
-        starts, ends, offsets, hashes[0], num_chars, content_starts, content_ends, hashes[1], content_chars
-    )  # fmt: skip
+    return described_lines(text, offsets, _find_lines)
 
 
 @kernel
