@@ -15,11 +15,11 @@ where the articles are wanted). Items that are one common phrase hit by chance: 
 mix of 30,563 items, by a quotation; with `min_words = 5` it was 5, four of them common phrases; none of 400 clean
 documents of prose fell with either. What is missed: paraphrases, translations, answers without the question, items with
 a changed word in every n words. Of 100 planted items each it found all that were whole (as they are, with the answer,
-in other case and punctuation, wrapped, two in one document) and all windows of 13 words, 92 first halves, 85 with 10 %
-of the words replaced, 15 with 30 % and no window of 8. With `n = 8` it finds 98 of those windows, 98 and 58 of those
-with words replaced, but also 1 of the clean documents and 48 of the web pages (2 at `min_overlap = 0.5`, which loses
-the windows). Kana, Thai and other scripts without spaces are not cut into words, so their items seldom have enough of
-them to be looked for.
+in other case and punctuation, wrapped, two in one document), 99 windows of 13 words (the other is an instruction),
+90 first halves, 84 with 10 % of the words replaced, 15 with 30 % and no window of 8. With `n = 8` it finds 97 of those
+windows, 96 and 58 of those with words replaced, but also 1 of the clean documents and 48 of the web pages (2 at
+`min_overlap = 0.5`, which loses the windows). Kana, Thai and other scripts without spaces are not cut into words, so
+their items seldom have enough of them to be looked for.
 
 Kept: a page that says `The capital of France is Paris.` where an item asks `What is the capital of France?`
 
@@ -31,18 +31,23 @@ Definitions:
 - An n-gram is n consecutive words of an item as written (marks between blanks are words there, but are not compared),
   or the whole of a shorter item, if at least min_words are left to compare. One n-gram suffices at `min_overlap = 0`.
 - Each of `columns` is a text of its own: no n-gram runs from a question into its answer.
+- Items of equal words are one, the first: a passage that ten questions ask about counts once.
+- An n-gram that more than `max_items` items hold is an instruction or a template and no sign of any of them: it is not
+  looked for, and words that only such n-grams hold do not count for `overlap_ratio`. So a page that quotes the
+  instruction alone is clean, and an item is found whole by its own words. 100 keeps passages that dozens of questions
+  repeat; of the mix of 30,563 items it leaves out 190 of 972,000 n-grams, the fixed lines of ten tasks, and no item.
 - Of items with equal overlap the first is named: by file, line, column.
-- GPT-3 and lm-evaluation-harness's janitor compare 13-grams of lower-case words without punctuation as well, but pass
-  over n-grams that occur more than ten times, cut 200 characters on both sides of a hit, and drop what is left in more
-  than ten pieces or below 200 characters; we cut the hit alone, and frequent n-grams count. GPT-3's n for short items
-  is their length too, 8 at least. Dolma drops documents for whole paragraphs that a Bloom filter holds, a few of them
-  by chance; here every n-gram is compared word for word. Llama 3 and Tülu 3 ask for a share of an item's tokens in
+- GPT-3 and lm-evaluation-harness's janitor compare 13-grams of lower-case words without punctuation as well, pass over
+  n-grams that occur more than ten times in the corpus (we: in items), cut 200 characters on both sides of a hit (we:
+  the hit alone), and drop what is left in more than ten pieces or below 200 characters. GPT-3's n for short items is
+  their length too, 8 at least. Dolma drops documents for whole paragraphs that a Bloom filter holds, a few of them by
+  chance; here every n-gram is compared word for word. Llama 3 and Tülu 3 ask for a share of an item's tokens in
   8-grams, as n = 8 with min_overlap does here. DCLM looks for the last sentence of a question and one of its answers.
 
 Parameters: `files`: JSON lines (plain, gzip or Zstandard), one item a line; `columns`: keys of the texts (null: none);
-`id_column`: key of the id, None names items by place, as `files[0]:17`. `n`, `min_words` as above. `min_overlap`: the
-least overlap_ratio to drop or mask for, inclusive; 0 is any overlap, None measures only. An index takes 40 to
-60 bytes for each word of the items, once in each process.
+`id_column`: key of the id, None names items by place, as `files[0]:17`. `n`, `min_words`, `max_items` as above.
+`min_overlap`: the least overlap_ratio to drop or mask for, inclusive; 0 is any overlap, None measures only. An index
+takes 40 to 60 bytes for each word of the items, once in each process.
 
 Sources: Brown et al. 2020 (GPT-3, arXiv:2005.14165), appendix C; lm-evaluation-harness, clean_training_data; Soldaini
 et al. 2024 (Dolma, arXiv:2402.00159); Llama 3 (arXiv:2407.21783), section 5.1.4; Tülu 3 (arXiv:2411.15124); DCLM
@@ -92,6 +97,7 @@ class Decontaminate(Edit):
     id_column: str | None = "id"
     n: int = Field(default=13, ge=1, le=100)
     min_words: int = Field(default=8, ge=1)
+    max_items: int = Field(default=100, ge=1)
     min_overlap: float | None = Field(default=0.0, ge=0.0, le=1.0)
     action: Literal["drop", "mask"] = "drop"
 
@@ -136,12 +142,12 @@ class Decontaminate(Edit):
 
     def _items(self) -> Items:
         files = tuple((path, shards.file_digest(path)) for path in self.files)
-        return _read_items(files, tuple(self.columns), self.id_column, self.n, self.min_words)
+        return _read_items(files, tuple(self.columns), self.id_column, (self.n, self.min_words, self.max_items))
 
 
 @functools.lru_cache(maxsize=2)
 def _read_items(
-    files: tuple[tuple[str, str], ...], columns: tuple[str, ...], id_column: str | None, n: int, min_words: int
+    files: tuple[tuple[str, str], ...], columns: tuple[str, ...], id_column: str | None, limits: tuple[int, int, int]
 ) -> Items:  # files: (path, digest), so that one that changes is read again
     ids: list[str] = []
     texts: list[str] = []
@@ -158,7 +164,7 @@ def _read_items(
                 f"{path}: holds no text. Give JSON lines with {' or '.join(columns)}, or remove the file."
             )
     words = find_folded_words(text_buffers(pa.array(texts, pa.large_string())))
-    return Items(build_index(words, n, min_words), np.array([*ids, ""], object))
+    return Items(build_index(words, *limits), np.array([*ids, ""], object))
 
 
 def _rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -2,7 +2,7 @@
 
 n-grams are looked up by a 64-bit hash and then compared word for word, so that only words that share a 64-bit hash can
 be taken for each other: a false hit needs n - 1 equal words and one such pair, a chance of 2**-64 for each near hit.
-Where two of an index's n-grams share a hash, the second is lost: below 3e-6 for an index of ten million.
+Where two of an index's n-grams, or two of its items, share a hash, the second is lost: below 3e-6 for ten million.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,8 @@ class OverlapIndex(NamedTuple):
     """The n-grams of all items; about 50 bytes an n-gram and 12 a word.
 
     words: uint64 (num_words,), hashes of the folded words of all items; item_of: int32 (num_words,); item_words: int64
-    (num_items,). ngram_starts: int64 (num_ngrams + 1,): n-gram g begins at the words occurrences[ngram_starts[g] :
+    (num_items,), how many words of each count: not those that only n-grams of too many items hold.
+    ngram_starts: int64 (num_ngrams + 1,): n-gram g begins at the words occurrences[ngram_starts[g] :
     ngram_starts[g + 1]] (int64, ascending) and has ngram_words[g] (int64) words. sizes: int64, the different numbers of
     words, descending. keys: uint64 (num_ngrams,); slots: int32 (a power of two,), open-addressed, -1 where empty.
     bits: uint64 (a power of two,), a Bloom filter of the first words of each n-gram, as many as the shortest has.
@@ -47,7 +48,7 @@ class Overlap:
 
     item: int64 (num_documents,), the item of which most is found, the first of equals; -1: none.
     overlap_ratio: float64 (num_documents,), the share of that item's words that lie in n-grams found, in [0, 1].
-    num_ngrams, num_items: int64 (num_documents,), different n-grams found, and items that have any of them.
+    num_ngrams, num_items: int64 (num_documents,), different n-grams found, and different items that have any of them.
     matched: bool (num_words,), the documents' words in n-grams of items whose overlap is at least the one asked for.
     """
 
@@ -58,39 +59,73 @@ class Overlap:
     matched: npt.NDArray[np.bool_]
 
 
-def build_index(items: FoldedWords, n: int, min_words: int) -> OverlapIndex:
+def build_index(items: FoldedWords, n: int, min_words: int, max_items: int) -> OverlapIndex:
     """Index every n-gram of the items: n consecutive words as written (all of a shorter item).
 
-    Those of which fewer than min_words are left when folded are not indexed.
+    Those of which fewer than min_words are left when folded are not indexed, nor those that more than max_items items
+    hold. Items of equal words are one: the first.
     """
+    item_words = np.diff(items.offsets)
+    item_of = np.repeat(np.arange(len(item_words), dtype=np.int32), item_words)
     ngram_words = np.zeros(len(items.hashes), np.int64)
     _size_ngrams(items.places, items.num_places, items.offsets, (n, min_words), ngram_words)
+    ngram_words[_repeats(items)[item_of]] = 0
     starts = np.flatnonzero(ngram_words)
     keys = np.empty(len(starts), np.uint64)
     _hash_ngrams(items.hashes, starts, ngram_words, keys)
     order = np.argsort(keys, kind="stable")
     keys, starts = keys[order], starts[order]
     first = np.flatnonzero(np.append(np.ones(min(len(keys), 1), bool), keys[1:] != keys[:-1]))
-    sizes = ngram_words[starts[first]]
-    item_words = np.diff(items.offsets)
+    num_occurrences = np.diff(np.append(first, len(starts)))
+    rare = _num_holders(item_of[starts], first) <= max_items
+    is_rare = np.repeat(rare, num_occurrences)
+    uncounted = _covered(starts[~is_rare], ngram_words) & ~_covered(starts[is_rare], ngram_words)
+    sizes = ngram_words[starts[first[rare]]]
     index = OverlapIndex(
         words=items.hashes.copy(),
-        item_of=np.repeat(np.arange(len(item_words), dtype=np.int32), item_words),
-        item_words=item_words,
-        occurrences=starts,
-        ngram_starts=np.append(first, len(starts)),
+        item_of=item_of,
+        item_words=item_words - np.bincount(item_of[uncounted], minlength=len(item_words)),
+        occurrences=starts[is_rare],
+        ngram_starts=np.append(0, np.cumsum(num_occurrences[rare])),
         ngram_words=sizes,
         sizes=np.unique(sizes)[::-1].copy(),
-        keys=keys[first],
-        slots=np.full(1 << max(4, (2 * len(first)).bit_length()), -1, np.int32),
-        bits=np.zeros(1 << max(4, (_FILTER_BITS_PER_NGRAM * len(first) // 64).bit_length()), np.uint64),
+        keys=keys[first[rare]],
+        slots=np.full(1 << max(4, (2 * len(sizes)).bit_length()), -1, np.int32),
+        bits=np.zeros(1 << max(4, (_FILTER_BITS_PER_NGRAM * len(sizes) // 64).bit_length()), np.uint64),
     )
     _fill_tables(index)
     return index
 
 
+def _repeats(items: FoldedWords) -> npt.NDArray[np.bool_]:
+    """Whether an item before has the same words."""
+    keys = np.empty(len(items.offsets) - 1, np.uint64)
+    _hash_items(items.hashes, items.offsets, keys)
+    repeats = np.ones(len(keys), bool)
+    repeats[np.unique(keys, return_index=True)[1]] = False
+    return repeats
+
+
+def _num_holders(item_of: npt.NDArray[np.int32], first: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """How many items hold each n-gram; its occurrences, in ascending order, begin at first."""
+    differs = np.ones(len(item_of), np.int64)
+    differs[1:] = item_of[1:] != item_of[:-1]
+    differs[first] = 1
+    return np.add.reduceat(differs, first) if len(first) else first
+
+
+def _covered(starts: npt.NDArray[np.int64], ngram_words: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which words lie in an n-gram that begins at any of starts."""
+    steps = np.zeros(len(ngram_words) + 1, np.int32)
+    steps[starts] = 1
+    np.add.at(steps, starts + ngram_words[starts], np.int32(-1))
+    return np.cumsum(steps[:-1]) > 0
+
+
 def find_overlap(words: FoldedWords, index: OverlapIndex, min_overlap: float) -> Overlap:
-    """Search documents for the n-grams of an index; linear in the documents' words and the n-grams found.
+    """Search documents for the n-grams of an index.
+
+    Time is linear in the documents' words, and for each different n-gram found in the items that hold it and its words.
 
     Besides the result it takes memory for what is found: 16 bytes an n-gram in the document, and tables of the index's
     words and n-grams (4 and 12 bytes each) of which only the pages with those found are touched.
@@ -157,6 +192,12 @@ def _hash_words(words: Any, start: Any, size: Any) -> Any:
 def _hash_ngrams(words: Any, starts: Any, ngram_words: Any, keys: Any) -> None:
     for ngram in range(len(starts)):
         keys[ngram] = mix(_hash_words(words, starts[ngram], ngram_words[starts[ngram]]))
+
+
+@kernel
+def _hash_items(words: Any, offsets: Any, keys: Any) -> None:
+    for item in range(len(keys)):
+        keys[item] = mix(_hash_words(words, offsets[item], offsets[item + 1] - offsets[item]))
 
 
 @kernel

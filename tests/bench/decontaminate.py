@@ -2,14 +2,17 @@
 
 Run with `python -m tests.bench.decontaminate`; needs ../shared/data. The peers: n-grams of folded words as tuples
 looked up in a set, which is what GPT-3's rule comes to in plain Python (the first files only: it is slow); and runs of
-100 characters as strings in a dict. Times are of this thread's processor time, ours and the peer's in turn; the
+100 characters as strings in a dict. Then pages that quote a line which NUM_SHARING items begin with: what each costs.
+Times are of this thread's processor time, ours and the peer's in turn; the
 rounds are those after a first one that compiles.
 """
 
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pyarrow as pa
 import zstandard
@@ -23,6 +26,8 @@ from tests.shared import SHARED
 
 NUM_ROUNDS = 5
 NUM_PEER_TEXTS = 100
+NUM_SHARING, NUM_QUOTING = 20_000, 500
+INSTRUCTION = "Read the passage below with care and then choose the one answer that agrees best with what it says:"
 BENCHMARKS = SHARED / "text" / "decontamination" / "benchmarks.jsonl.zst"
 
 
@@ -63,6 +68,19 @@ def _rate(table: pa.Table, seconds: list[float]) -> float:
     return sum(len(text.encode()) for text in table["text"].to_pylist()) / 1e6 / statistics.median(seconds)
 
 
+def _milliseconds_of_a_quotation() -> float:
+    """What a page that quotes the instruction costs, the median of NUM_ROUNDS."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "items.jsonl"
+        items = ({"id": number, "text": f"{INSTRUCTION} number {number}"} for number in range(NUM_SHARING))
+        path.write_text("\n".join(map(json.dumps, items)))
+        rule = Decontaminate(files=[str(path)])
+        rule.check()
+        table = batch([f"{number} {INSTRUCTION}" for number in range(NUM_QUOTING)])
+        seconds = [_seconds(lambda: rule.edit(Documents(table))) for _ in range(NUM_ROUNDS + 1)]
+    return 1e3 * statistics.median(seconds[1:]) / NUM_QUOTING
+
+
 def main() -> None:
     texts = web_texts()
     if not texts or not BENCHMARKS.exists():
@@ -86,6 +104,7 @@ def main() -> None:
         rounds = [(_seconds(ours), _seconds(peer)) for _ in range(NUM_ROUNDS + 1)][1:]
         rates = _rate(table, [own for own, _ in rounds]), _rate(few, [other for _, other in rounds])
         print(f"{name:20} {rates[0]:8.1f} MB/s, in Python {rates[1]:6.2f}: {rates[0] / rates[1]:.0f} times")
+    print(f"a quotation of a line of {NUM_SHARING} items: {_milliseconds_of_a_quotation():.4f} ms a document")
 
 
 if __name__ == "__main__":

@@ -111,6 +111,16 @@ def test_nulls_count_as_empty_text(path: str) -> None:
     assert columns["item"].tolist() == ["", "myth-7"]
 
 
+def test_a_line_that_too_many_items_share_is_no_sign_of_any(tmp_path: Path) -> None:
+    rows = [{"id": number, "text": f"{SHORT} Then count to {number} in Latin."} for number in range(4)]
+    rule = _write(tmp_path, _lines(rows)).model_copy(update={"n": 8, "max_items": 3})
+    texts = [SHORT, rows[2]["text"], "Then count to 3 in Latin"]
+    assert measure(rule, "item", texts) == ["", "2", ""]
+    assert measure(rule, "overlap_ratio", texts) == [0.0, 1.0, 0.0]
+    assert measure(rule, "num_items", texts) == [0.0, 1.0, 0.0]
+    assert measure(rule.model_copy(update={"max_items": 4}), "num_items", texts) == [4.0, 4.0, 0.0]
+
+
 def test_each_column_is_a_text_of_its_own_and_null_is_none(tmp_path: Path) -> None:
     rows = [{"id": 3, "text": SHORT, "answer": "Clio and Thalia and seven more of their kind"}, {**ITEMS[1], "id": 4}]
     rule = _write(tmp_path, _lines(rows)).model_copy(update={"columns": ["answer", "text"]})
@@ -213,11 +223,11 @@ def test_planted_items_are_found_and_clean_documents_pass() -> None:
     found = measure(rule, "item", [row["text"] for row in rows])
     num_found = Counter(row["kind"] for row, item in zip(rows, found, strict=True) if item)
     assert num_found == {
-        **dict.fromkeys(
-            ("exact", "exact+answer", "two_items", "whitespace_wrapped", "case_punct", "window13"), 100
-        ),
-        "first_half": 92,
-        "word_substitution_10": 85,
+        **dict.fromkeys(("exact", "exact+answer", "two_items", "whitespace_wrapped", "case_punct"), 100),
+        # Of four more documents nothing is whole but a line that 507 items of one benchmark begin with.
+        "window13": 99,
+        "first_half": 90,
+        "word_substitution_10": 84,
         "word_substitution_30": 15,
     }  # fmt: skip
     named = [item in row["item_ids"] for row, item in zip(rows, found, strict=True) if row["kind"].startswith("exact")]
