@@ -115,5 +115,12 @@ def small_config(**changes: object) -> TrainConfig:
     """Twenty steps of a model that learns the counting corpus in well under a second."""
     model = ModelConfig(layers=1, width=16, heads=2, kv_heads=1, hidden=32)
     schedule = ScheduleConfig(warmup_steps=2)
-    settings = {"steps": 20, "global_batch": 4, "checkpoint_every": 5, "eval_every": 10, "report_every": 1}
+    settings = {
+        "precision": "fp32",
+        "steps": 20,
+        "global_batch": 4,
+        "checkpoint_every": 5,
+        "eval_every": 10,
+        "report_every": 1,
+    }
     return TrainConfig.model_validate({"model": model, "schedule": schedule, **settings, **changes})

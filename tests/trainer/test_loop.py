@@ -128,7 +128,7 @@ def run_trainer(corpus: str, out: Path, config: TrainConfig, workers: int) -> li
     model, schedule = config.model, config.schedule
     file.write_text(
         f"steps = {config.steps}\nglobal_batch = {config.global_batch}\ncheckpoint_every = {config.checkpoint_every}\n"
-        f"report_every = 5\n[schedule]\nwarmup_steps = {schedule.warmup_steps}\n"
+        f'precision = "{config.precision}"\nreport_every = 5\n[schedule]\nwarmup_steps = {schedule.warmup_steps}\n'
         f"[model]\nlayers = {model.layers}\nwidth = {model.width}\nheads = {model.heads}\n"
         f"kv_heads = {model.kv_heads}\nhidden = {model.hidden}\n"
     )
