@@ -7,6 +7,7 @@ from corpus.commits import Record
 from corpus.finish import TOKEN_LIBRARIES
 from corpus.recipe import Recipe, Source
 from corpus.score import score_libraries, text_libraries, versions
+from filters.decontaminate import Decontaminate
 from manifests import schemas
 from manifests.manifest import PackingFacts, Shard, SourceFacts, UnitFacts
 
@@ -77,6 +78,11 @@ def bounds_of(recipe: Recipe) -> list[dict[str, Any]]:
         for rule in stage.chain(recipe)
         for bound, limit in rule.limits()
     ]
+
+
+def item_files(recipe: Recipe) -> list[str]:
+    """The names, without folders, of the files of evaluation items that `decontaminate.item_file` counts."""
+    return [path.rsplit("/", 1)[-1] for rule in recipe.filter if isinstance(rule, Decontaminate) for path in rule.files]
 
 
 def models(recipe: Recipe) -> dict[str, str]:

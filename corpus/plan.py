@@ -217,6 +217,7 @@ class Build:
         content = manifest.model_dump(mode="json", include={"name", "recipe", "counts", "sources", "versions"})
         content["tokens"] = manifest.packing.model_dump() | {"vocab_size": manifest.tokenizer.vocab_size}
         content["audit"] = audited
+        content["item_files"] = facts.item_files(self.recipe)
         content["gates"] = verdicts(audited, self.recipe.audit.gate)
         content["stages"] = [
             {"name": name, "seconds": round(value, 3), "reused": self.reused.get(name, 0)}

@@ -27,7 +27,8 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
     out: the corpus folder, with `ledger/*.parquet` and `units/<unit_id>/documents.parquet` (and `edits.parquet`).
     facts: name, recipe, counts, audit (of corpus.audit), tokens (num_tokens, num_rows, num_validation_rows, efficiency,
     vocab_size), sources, versions, stages (dicts of name, seconds and, where items were used again, their number as
-    `reused`: they go to `run`), gates (may be absent: dicts of text and met); other keys are taken over.
+    `reused`: they go to `run`), gates (may be absent: dicts of text and met), item_files (may be absent: names of the
+    files of evaluation items); other keys are taken over.
     bounds: dicts of column (`rule.measure`), side ("min" or "max"), limit, reason (`rule.defect`).
     Raises IntegrityError if a ledger or unit cannot be read.
     """
@@ -40,7 +41,7 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
     return {
         "format": FORMAT,
         "gates": [],
-        **{key: value for key, value in facts.items() if key != "stages"},
+        **{key: value for key, value in facts.items() if key not in ("stages", "item_files")},
         "totals": report_counts.totals(fates),
         "funnel": report_counts.funnel(fates, rules),
         "drops": dropped,
@@ -48,6 +49,7 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
         "histograms": histograms,
         "constant_measures": constant,
         "components": report_counts.components(tables["components"]),
+        "contamination": report_counts.contamination(paths, tables["items"], facts.get("item_files", [])),
         "domains": report_counts.domains(tables["hosts"]),
         "errors": report_counts.errors(tables["errors"]),
         "samples": report_samples.samples(out, files, bounds),

@@ -14,6 +14,8 @@ NOT_A_PAGE = "read.record_type"
 MAX_HOSTS = 400_000
 MAX_ERRORS = 20_000
 MAX_ERROR_CHARS = 200
+MAX_ITEMS = 100_000
+ITEM, ITEM_FILE = "decontaminate.item", "decontaminate.item_file"
 TOP = 25
 TOP_LANGUAGES = 15
 COMPONENT_SIZES = (2, 3, 4, 5, 10, 20, 50, 100, 1000)  # lower ends of the buckets
@@ -27,7 +29,7 @@ def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
 
     fates: fate, stage, reason, documents, bytes, tokens; languages: language, fate, documents; hosts: host, kept,
     other (of pages; the rarest may be forgotten, see Tally); errors: error, documents; components: component_size,
-    documents.
+    documents; items: item, item_file, documents (of evaluation sets; the rarest may be forgotten).
     """
     available = columns_of(paths)
     label = pl.col("language.label") if "language.label" in available else pl.lit(None, pl.String)
@@ -37,9 +39,10 @@ def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
         "hosts": Tally(["host"], ["kept", "other"], MAX_HOSTS),
         "errors": Tally(["error"], ["documents"], MAX_ERRORS),
         "components": Tally(["component_size"], ["documents"]),
+        "items": Tally([ITEM, ITEM_FILE], ["documents"], MAX_ITEMS),
     }
     columns = ["url", "fate", "stage", "reason", "error", "num_bytes", "num_tokens", "component_size"]
-    columns += [name for name in ("language.label",) if name in available]
+    columns += [name for name in ("language.label", ITEM, ITEM_FILE) if name in available]
     is_kept = pl.col("fate") == "kept"
     for frame in batches(paths, columns):
         rows = frame.with_columns(
@@ -58,6 +61,8 @@ def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
         tallies["hosts"].add(rows.filter(pl.col("host").is_not_null() & is_page))
         tallies["errors"].add(rows.filter(pl.col("fate") == "failed"))
         tallies["components"].add(rows.filter(is_kept & (pl.col("component_size") > 1)))
+        if ITEM in available:
+            tallies["items"].add(rows.filter(pl.col(ITEM_FILE) >= 0))
     return {name: tally.table() for name, tally in tallies.items()}
 
 
@@ -153,6 +158,27 @@ def errors(table: pl.DataFrame) -> list[dict[str, Any]]:
     if rows[TOP:]:
         shown.append({"error": "(other)", "num_records": sum(count for _, count in rows[TOP:])})
     return shown
+
+
+def contamination(paths: Sequence[str], items: pl.DataFrame, files: Sequence[str]) -> dict[str, Any]:
+    """The TOP items of evaluation sets by documents that share most with them (`rows`), and how many were found.
+
+    items: of count_ledger; files: the names that decontaminate.item_file counts. Rows are item, file, num_documents and
+    doc_id, the least of those documents. One pass over the ledger more, none where no item was found.
+    """
+    if items.is_empty():
+        return {"num_items": 0, "rows": []}
+    keys = [ITEM, ITEM_FILE]
+    top = items.sort(["documents", ITEM_FILE, ITEM], descending=[True, False, False]).head(TOP)
+    found = (frame.join(top, on=keys, how="semi") for frame in batches(paths, ["doc_id", *keys]))
+    first = (
+        pl.concat([rows.group_by(keys).agg(pl.min("doc_id")) for rows in found]).group_by(keys).agg(pl.min("doc_id"))
+    )
+    rows = [
+        {"item": item, "file": files[int(number)], "num_documents": num_documents, "doc_id": doc_id}
+        for item, number, num_documents, doc_id in top.join(first, on=keys, maintain_order="left").iter_rows()
+    ]
+    return {"num_items": items.height, "rows": rows}
 
 
 def components(table: pl.DataFrame) -> list[dict[str, Any]]:

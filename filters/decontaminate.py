@@ -1,10 +1,11 @@
 """Decontamination: documents that hold items of evaluation sets, found by n-grams of words.
 
 What it does: looks for the n-grams of all items of the named files in each document, and tells the item of which most
-is found (`item`, "" for none), the share of that item's words that lie in n-grams found (`overlap_ratio`), how many
-different n-grams were found (`num_ngrams`) and of how many items (`num_items`). With `action = "drop"` such documents
-are dropped and no text is changed. With `action = "mask"` each stretch found is replaced by `[BENCHMARK]` and counted
-(`num_masked`), `overlap_ratio` is 0 where that was done, and no document is dropped.
+is found (`item`, "" for none), which of `files` has it (`item_file`, from 0; -1 for none), the share of its words that
+lie in n-grams found (`overlap_ratio`), how many different n-grams were found (`num_ngrams`) and of how many items
+(`num_items`). With `action = "drop"` such documents are dropped and no text is changed. With `action = "mask"` each
+stretch found is replaced by `[BENCHMARK]` and counted (`num_masked`), `overlap_ratio` is 0 where that was done, and no
+document is dropped. The report lists the items that most documents hold.
 
 Why such documents are removed: a model that has read the questions of a test, often with the answers, scores higher on
 it than it deserves, and nobody can tell by how much afterwards.
@@ -79,17 +80,24 @@ _NEVER = 2.0  # above any overlap
 
 @dataclass(frozen=True)
 class Items:
-    """What the files hold: the index of all texts, and the id of each text's item; last "", for text -1: none."""
+    """What the files hold: the index of all texts, the id of each text's item, and the number of its file.
+
+    ids: object, of str; files: float64; the last of both, "" and -1, are for text -1: none.
+    """
 
     index: OverlapIndex
     ids: np.ndarray
+    files: np.ndarray
 
 
 class Decontaminate(Edit):
     """Drops documents that hold evaluation items, or masks the items; see the module's text."""
 
     rule: ClassVar[str] = "decontaminate"
-    measures: ClassVar[tuple[str, ...]] = ("item", "overlap_ratio", "num_ngrams", "num_items", "num_masked")
+    measures: ClassVar[tuple[str, ...]] = (
+        *("item", "item_file", "overlap_ratio"),
+        *("num_ngrams", "num_items", "num_masked"),
+    )
     bounds: ClassVar[tuple[Bound, ...]] = (Bound("overlap_ratio", "max", "min_overlap", "contaminated"),)
 
     files: list[FilePath] = []
@@ -133,6 +141,7 @@ class Decontaminate(Edit):
         text, num_masked = _masked(documents.text, words, found.matched)
         columns: Columns = {
             "item": items.ids[found.item],
+            "item_file": items.files[found.item],
             "overlap_ratio": np.where(num_masked > 0, 0.0, found.overlap_ratio),
             "num_ngrams": found.num_ngrams.astype(np.float64),
             "num_items": found.num_items.astype(np.float64),
@@ -151,6 +160,7 @@ def _read_items(
 ) -> Items:  # files: (path, digest), so that one that changes is read again
     ids: list[str] = []
     texts: list[str] = []
+    numbers: list[float] = []
     for number, (path, _) in enumerate(files):
         num_before = len(texts)
         for line, row in _rows(path):
@@ -163,8 +173,9 @@ def _read_items(
             raise RecipeError(
                 f"{path}: holds no text. Give JSON lines with {' or '.join(columns)}, or remove the file."
             )
+        numbers += [float(number)] * (len(texts) - num_before)
     words = find_folded_words(text_buffers(pa.array(texts, pa.large_string())))
-    return Items(build_index(words, *limits), np.array([*ids, ""], object))
+    return Items(build_index(words, *limits), np.array([*ids, ""], object), np.array([*numbers, -1.0]))
 
 
 def _rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -18,6 +18,8 @@ MEASURES = {
     "gopher_quality.mean_word_chars": pa.float64(),
     "gopher_repetition.duplicate_line_ratio": pa.float64(),
     "toxicity.score": pa.float64(),
+    "decontaminate.item": pa.string(),
+    "decontaminate.item_file": pa.float64(),
     **{f"mentions.{group}": pa.float64() for group in GROUPS},
 }
 RULES = ["read", "extract", "language", "gopher_repetition", "gopher_quality", "toxicity", "mentions", "text"]

@@ -14,11 +14,13 @@ from corpus.audit import audit
 from corpus.recipe import Audit
 from corpus.report import audit_tables, build_report, render
 from corpus.report_charts import figures
+from tests.conftest import build_local
 from tests.corpus.synthetic import BOUNDS, RULES, row, write_corpus, write_unit
 
 PWNED = "document.documentElement.dataset.pwned='yes'"
 HOSTILE = f'</script><script>{PWNED}</script><img src=x onerror="{PWNED}">{{{{7*7}}}} \u2028\u2029 <!-- $x$ </pre>'
 WORDS, SCORE = "gopher_quality.num_words", "language.score"
+ITEM, ITEM_FILE = "decontaminate.item", "decontaminate.item_file"
 
 
 def facts_of(out, seconds=1.0):
@@ -38,6 +40,7 @@ def facts_of(out, seconds=1.0):
             {"name": "crawl", "format": "warc", "licence": "unknown", "num_units": 1, "num_records": 9, "bytes": 10**6}
         ],
         "versions": {"polars": "2.1.0"},
+        "item_files": ["first.jsonl", f"{HOSTILE}.jsonl"],
         "stages": [{"name": "score", "seconds": seconds}],
     }
 
@@ -71,7 +74,7 @@ def nine(tmp_path):
 @pytest.fixture
 def hostile(tmp_path):
     """A corpus in which every string that comes from documents attacks the page."""
-    values = {"language.label": HOSTILE, SCORE: 0.1, WORDS: 60.0}
+    values = {"language.label": HOSTILE, SCORE: 0.1, WORDS: 60.0, ITEM: HOSTILE, ITEM_FILE: 1.0}
     rows = [
         row(0, fate="dropped", reason="language.low_score", url=f"https://{HOSTILE}/", **values),
         row(1, fate="dropped", reason="language.low_score", url=f"javascript:{PWNED}", **values),
@@ -223,6 +226,48 @@ def test_one_outlier_does_not_flatten_a_histogram_and_is_still_counted(tmp_path)
     score = next(item for item in report_of(tmp_path)["histograms"] if item["column"] == SCORE)
     assert score["edges"][-1] < 2.0
     assert sum(score["kept"]) == 5001
+
+
+def test_evaluation_items_are_listed_by_the_documents_that_hold_them_with_the_least_of_these(tmp_path):
+    def holding(position, item, file):
+        return row(position, **{ITEM: item, ITEM_FILE: file})
+
+    first = [row(0), holding(1, "b-1", 1.0), holding(2, "a-1", 0.0), holding(3, "", -1.0)]
+    second = [holding(4, "b-1", 1.0), holding(5, "b-1", 0.0), holding(6, "b-1", 1.0)]
+    write_unit(tmp_path, "u1", first, [""] * 4, {})
+    write_unit(tmp_path, "u2", second, [""] * 3, {})
+    least = min(found["doc_id"] for found in (first[1], second[0], second[2]))
+    report = build_report(str(tmp_path), facts_of(tmp_path) | {"item_files": ["a.jsonl", "b.jsonl"]}, BOUNDS)
+    assert report["contamination"] == {
+        "num_items": 3,
+        "rows": [
+            {"item": "b-1", "file": "b.jsonl", "num_documents": 3, "doc_id": least},
+            {"item": "a-1", "file": "a.jsonl", "num_documents": 1, "doc_id": first[2]["doc_id"]},
+            {"item": "b-1", "file": "a.jsonl", "num_documents": 1, "doc_id": second[1]["doc_id"]},
+        ],
+    }
+    section = render(report).split('<section id="contamination">')[1].split("</section>")[0]
+    assert re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td><td class=\"n\">(.*?)</td>", section) == [
+        ("b-1", "b.jsonl", "3"),
+        ("a-1", "a.jsonl", "1"),
+        ("b-1", "a.jsonl", "1"),
+    ]
+    assert "more items" not in section
+
+
+def test_only_the_items_with_most_documents_are_listed_and_the_others_counted(tmp_path):
+    rows = [row(number, **{ITEM: f"item {number:02}", ITEM_FILE: 0.0}) for number in range(report_counts.TOP + 2)]
+    write_unit(tmp_path, "u1", [*rows, row(99, **{ITEM: "item 26", ITEM_FILE: 0.0})], [""] * (len(rows) + 1), {})
+    report = report_of(tmp_path)
+    listed = [found["item"] for found in report["contamination"]["rows"]]
+    assert listed == ["item 26", *(f"item {number:02}" for number in range(report_counts.TOP - 1))]
+    assert '<p class="note">2 more items were found' in render(report)
+
+
+def test_a_page_without_evaluation_items_has_no_section_for_them(nine):
+    report = report_of(nine)
+    assert report["contamination"] == {"num_items": 0, "rows": []}
+    assert "contamination" not in render(report)
 
 
 def test_samples_show_the_edited_text_and_the_score_that_failed(nine):
@@ -450,3 +495,32 @@ def test_records_that_are_no_pages_are_a_step_of_their_own_and_in_no_domain():
     fates = pl.DataFrame(rows, schema=columns, orient="row").with_columns(bytes=pl.lit(0), tokens=pl.lit(0))
     steps = [(step["label"], step["num_left"], step["num_lost"]) for step in report_counts.funnel(fates, [])]
     assert steps == [("records read", 10, 0), ("pages and texts", 5, 5), ("documents with text", 3, 2)]
+
+
+def test_a_build_lists_the_evaluation_items_that_it_found(tmp_path):
+    item = "Name the nine muses of the Greeks in the order of their birth."
+    (tmp_path / "muses.jsonl").write_text(json.dumps({"id": "muses-7", "text": item}), "utf-8")
+    (tmp_path / "other.jsonl").write_text(json.dumps({"id": "other", "text": "Count the primes."}), "utf-8")
+    texts = [f"A page about {number} things. {item if number % 3 == 0 else ''}" for number in range(30)]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
+    (tmp_path / "recipe.toml").write_text(
+        """
+name = "small"
+[[source]]
+name = "s"
+format = "jsonl"
+paths = ["a.jsonl"]
+[[filter]]
+rule = "decontaminate"
+files = ["other.jsonl", "muses.jsonl"]
+[tokenize]
+tokenizer = "train:300"
+[pack]
+length = 64
+""",
+        "utf-8",
+    )
+    build_local(tmp_path / "recipe.toml", tmp_path / "out")
+    (found,) = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))["contamination"]["rows"]
+    assert (found["item"], found["file"], found["num_documents"]) == ("muses-7", "muses.jsonl", 10)
+    assert '<section id="contamination">' in (tmp_path / "out" / "report.html").read_text("utf-8")

@@ -133,9 +133,18 @@ def test_the_first_file_names_an_item_that_two_files_hold(tmp_path: Path) -> Non
         (tmp_path / name).write_bytes(_lines([{"id": f"first of {name}", "text": "x"}, {"id": name, "text": SHORT}]))
     for order in (["a", "b"], ["b", "a"]):
         rule = Decontaminate(files=[str(tmp_path / name) for name in order])
-        assert measure(rule, "item", [SHORT]) == [order[0]]
+        assert measure(rule, "item", [SHORT, "first of b"]) == [order[0], ""]
+        assert measure(rule, "item_file", [SHORT, "first of b"]) == [0.0, -1.0]
         unnamed = rule.model_copy(update={"id_column": None})
         assert measure(unnamed, "item", [SHORT]) == ["files[0]:2"]
+
+
+def test_the_file_that_has_the_item_is_told_by_its_number(path: str, tmp_path: Path) -> None:
+    other = _write(tmp_path, _lines([{"id": "count", "text": "Count all the primes below one hundred in Latin."}]))
+    rule = Decontaminate(files=[path, *other.files])
+    texts = [SHORT, "count all the primes below one hundred in latin", "x"]
+    assert measure(rule, "item", texts) == ["myth-7", "count", ""]
+    assert measure(rule, "item_file", texts) == [0.0, 1.0, -1.0]
 
 
 def test_compressed_files_are_read(tmp_path: Path) -> None:
