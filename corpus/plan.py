@@ -14,7 +14,7 @@ from corpus.commits import Record, committed, entries, write_commit
 from corpus.dedup.stage import deduplicate
 from corpus.encode import num_buckets
 from corpus.finish import finish_digest, finish_unit
-from corpus.prepare import prepare
+from corpus.prepare import claim, prepare
 from corpus.recipe import Recipe
 from corpus.recipe_file import portable, recipe_digest
 from corpus.report import build_report, render
@@ -25,6 +25,7 @@ from corpus.units import Unit
 from manifests import ledger, shards
 from manifests.digest import digest_json
 from manifests.errors import InputError
+from manifests.lock import locked
 from manifests.manifest import (
     File,
     Manifest,
@@ -49,7 +50,6 @@ OUR_FILES = (
     ".manifest.",
     ".report.",
     ".tokenizer.",
-    ".probe-",
 )
 
 # Called as watch(stage, done items, all items, done bytes, what the last result says).
@@ -64,12 +64,14 @@ def build(recipe: Recipe, out: str, runner: Runner, watch: Watch) -> Manifest:
     """
     job = Build(recipe, out, runner, watch)
     units = prepare(recipe, out)
-    commits = job.score(units)
-    duplicates = job.dedup(commits)
-    plan = job.tokenizer(commits, duplicates)
-    job.finish(commits, plan)
-    shards_made = job.gather(commits, plan)
-    return job.conclude(commits, plan, shards_made)
+    with locked(out):
+        claim(recipe, out)
+        commits = job.score(units)
+        duplicates = job.dedup(commits)
+        plan = job.tokenizer(commits, duplicates)
+        job.finish(commits, plan)
+        shards_made = job.gather(commits, plan)
+        return job.conclude(commits, plan, shards_made)
 
 
 @dataclass

@@ -1,7 +1,6 @@
 """Everything that can be known to be wrong before data is read, is found here."""
 
 import itertools
-import uuid
 
 from corpus import stage
 from corpus.audit import check_gate_rules
@@ -22,10 +21,9 @@ _HEADER = "# The resolved recipe of this corpus. digest: "
 
 
 def prepare(recipe: Recipe, out: str) -> list[Unit]:
-    """Check recipe, inputs, models and output; write OUT/recipe.toml; return the units to build, by unit id.
+    """Check recipe, inputs and models; return the units to build, by unit id. Nothing is written.
 
-    Raises RecipeError, InputError, ModelError, SchemaMismatch, StorageError or ManifestMismatch
-    (another recipe's folder).
+    out: only looked at for credentials in it. Raises RecipeError, InputError, ModelError or SchemaMismatch.
     """
     _check_names(recipe)
     check_no_credentials(out)
@@ -41,7 +39,6 @@ def prepare(recipe: Recipe, out: str) -> list[Unit]:
         found = plan_units(source)
         check_source(source, found)
         units += found
-    _claim(recipe, out)
     units.sort(key=lambda unit: unit.unit_id)
     for unit, other in itertools.pairwise(units):
         if unit.unit_id == other.unit_id:
@@ -66,8 +63,12 @@ def _check_names(recipe: Recipe) -> None:
         raise RecipeError(f"[dedup.minhash] quality = {minhash.quality!r} is no score; there are: {', '.join(scores)}.")
 
 
-def _claim(recipe: Recipe, out: str) -> None:
-    """Make `out` this recipe's folder, or refuse: it must be empty, or hold a corpus of the same name."""
+def claim(recipe: Recipe, out: str) -> None:
+    """Make `out` this recipe's folder and write OUT/recipe.toml, or refuse.
+
+    It must be empty but for hidden files, or hold a corpus of the same name. Raises ManifestMismatch if it is
+    another recipe's, StorageError if it cannot be written.
+    """
     uri = shards.join(out, "recipe.toml")
     digest = recipe_digest(recipe)
     ours = shards.exists(uri) and shards.read_bytes(uri).startswith(_HEADER.encode())
@@ -77,9 +78,6 @@ def _claim(recipe: Recipe, out: str) -> None:
         raise ManifestMismatch(
             f"{out}: holds other files ({', '.join(found)}) and no corpus. Give an empty or new --out."
         )
-    probe = shards.join(out, f".probe-{uuid.uuid4().hex}")
-    shards.write_bytes(probe, b"")
-    shards.remove(probe)
     shards.remove(shards.join(out, NAME))  # a corpus that is being changed has no manifest
     shards.write_bytes(uri, f"{_HEADER}{digest}\n{to_toml(recipe)}".encode())
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from corpus.commits import check_entry
-from manifests import ledger, shards
+from manifests import ledger, lock, shards
 from manifests.errors import IntegrityError
-from manifests.manifest import Manifest, read_manifest
+from manifests.manifest import NAME, Manifest, read_manifest
 from manifests.shards import FileEntry
 
 
@@ -40,7 +40,7 @@ def verify(out: str) -> Verified:
             result.problems.append(str(error))
         result.num_files += 1
         result.num_bytes += file.bytes
-    known = {file.path for file in [*manifest.shards, *manifest.files, *manifest.side_files]} | {"manifest.json"}
+    known = {file.path for file in [*manifest.shards, *manifest.files, *manifest.side_files]} | {NAME, lock.NAME}
     strange = [path for path in shards.list_files(out) if path not in known]
     result.expect(not strange, f"{out}: files that no manifest lists: {', '.join(strange[:5])}.")
     if not result.problems:  # counts of damaged files would only repeat the damage
