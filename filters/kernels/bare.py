@@ -1,11 +1,10 @@
 """The decorator for kernels that make no arrays."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar, cast
 
-import numba
-
-from filters.kernels.cache import KernelCache, kernel_folder, why_unusable
+from filters.kernels.jit import Compiled, dispatcher
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -17,7 +16,4 @@ def bare_kernel(function: F) -> F:
     cutting spaCy's words ran 1.7 times as fast without. Code that makes an array does not compile. `_nrt` is numba's
     own name for the switch.
     """
-    dispatcher = numba.njit(nogil=True, error_model="numpy", forceinline=True, _nrt=False)(function)
-    if why_unusable(kernel_folder()) is None:
-        dispatcher._cache = KernelCache(function)
-    return cast("F", dispatcher)
+    return cast("F", Compiled(function, partial(dispatcher, _nrt=False)))

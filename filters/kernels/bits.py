@@ -7,11 +7,8 @@ into float64. Bytes are taken as little-endian, so every hash is the same on eve
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
-from numba.extending import intrinsic
 
-from filters.kernels.jit import kernel
+from filters.kernels.jit import intrinsic, kernel
 
 LOW_BITS = np.uint64(0x0101010101010101)
 HIGH_BITS = np.uint64(0x8080808080808080)
@@ -24,6 +21,9 @@ _MIX_SHIFT = np.uint64(32)
 
 
 def _load(_: Any, data: Any, position: Any) -> Any:
+    from llvmlite import ir  # type: ignore[import-untyped]
+    from numba import types
+
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         array = context.make_array(signature.args[0])(context, builder, args[0])
         address = builder.gep(array.data, [args[1]])
@@ -33,6 +33,9 @@ def _load(_: Any, data: Any, position: Any) -> Any:
 
 
 def _trailing_zeros(_: Any, word: Any) -> Any:
+    from llvmlite import ir
+    from numba import types
+
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
 
@@ -40,6 +43,8 @@ def _trailing_zeros(_: Any, word: Any) -> Any:
 
 
 def _ones(_: Any, word: Any) -> Any:
+    from numba import types
+
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.ctpop(args[0])
 

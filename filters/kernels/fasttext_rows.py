@@ -2,17 +2,14 @@
 
 from typing import Any
 
-from llvmlite import ir  # type: ignore[import-untyped]
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
-
-from filters.kernels.jit import kernel
+from filters.kernels.jit import intrinsic, kernel
 
 _LANES = 8  # float32 added by one instruction
 
 
 def _without_owner(_: Any, array: Any) -> Any:
+    from llvmlite import ir  # type: ignore[import-untyped]
+
     def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         view = context.make_array(signature.args[0])(context, builder, args[0])
         view.meminfo = ir.Constant(view.meminfo.type, None)
@@ -28,6 +25,10 @@ uncounted: Any = intrinsic(_without_owner)
 
 def _adder(num_lanes: int) -> Any:
     def typed(_: Any, total: Any, rows: Any, found: Any, first: Any, last: Any, place: Any) -> Any:
+        from llvmlite import ir
+        from numba import types
+        from numba.core import cgutils
+
         def code(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             to_total, to_rows, to_found = (
                 context.make_array(kind)(context, builder, value).data

@@ -22,6 +22,7 @@ def test_hashes_are_the_published_ones():
     assert hashes_of(pa.array(["", "a", "foobar"], pa.large_string())) == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=5)))
 def test_hashes_equal_the_twin_for_every_layout(words):
     expected = [reference.word_hash(word) for word in words]
@@ -69,7 +70,7 @@ texts_and_labels = st.lists(
 )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(texts_and_labels, st.integers(1, 4))
 def test_training_equals_the_twin(pairs, max_words):
     texts, labels = [text for text, _ in pairs], [label for _, label in pairs]
