@@ -85,6 +85,8 @@ def _bars(bars: Progress) -> Watch:
 
     def watch(stage: str, done: int, total: int, num_bytes: int, result: Item) -> None:
         rates.add(stage, num_bytes, result)
+        for line in _damage_lines(result):
+            bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
         if stage not in tasks:
             tasks[stage] = bars.add_task(LABELS.get(stage, stage), total=total, rate="")
         bars.update(tasks[stage], completed=done, rate=", ".join(rates.parts()))
@@ -100,6 +102,8 @@ def _plain_lines() -> Watch:
     def watch(stage: str, done: int, total: int, num_bytes: int, result: Item) -> None:
         nonlocal printed
         rates.add(stage, num_bytes, result)
+        for line in _damage_lines(result):
+            print(line, file=sys.stderr, flush=True)
         if done == total or rates.now - printed > 2.0:
             left = [f"about {rates.seconds / done * (total - done):.0f} s left"] if done < total else []
             text = ", ".join([f"{LABELS.get(stage, stage)}: {done}/{total}", *rates.parts(), *left])
@@ -107,6 +111,11 @@ def _plain_lines() -> Watch:
             printed = rates.now
 
     return watch
+
+
+def _damage_lines(result: Item) -> list[str]:
+    """A line for each file of an earlier run that is not as it was written."""
+    return [f"{problem}; made again" for problem in result.get("damaged", [])]
 
 
 class _Rates:

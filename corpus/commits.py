@@ -5,14 +5,26 @@ are there with their recorded digests, is skipped by the next run of the same co
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 from manifests import shards
 from manifests.errors import IntegrityError
 from manifests.shards import FileEntry
 
 Record = dict[str, Any]
+
+
+class Found(NamedTuple):
+    """What an earlier run left of a piece of work.
+
+    record: its commit record if it is wanted and all its files are sound, else None; damaged: what is wrong with those
+    that are not, a line each that begins with the path below the corpus folder.
+    """
+
+    record: Record | None
+    damaged: list[str]
 
 
 def write_commit(uri: str, digest: str, files: list[FileEntry], **facts: Any) -> Record:
@@ -31,22 +43,42 @@ def read_commit(uri: str) -> Record | None:
     return record if isinstance(record, dict) and {"digest", "files"} <= record.keys() else None
 
 
+def find_committed(root: str, uri: str, digest: str) -> Found:
+    """What is left of the work with the record at uri; the record only if it has this digest."""
+    return find_wanted(root, uri, lambda record: bool(record["digest"] == digest))
+
+
 def committed(root: str, uri: str, digest: str) -> Record | None:
-    """The record at uri if it has this digest and all its files are there undamaged, else None."""
+    """The record at uri if it has this digest and all its files are sound, else None."""
+    return find_committed(root, uri, digest).record
+
+
+def find_wanted(root: str, uri: str, is_wanted: Callable[[Record], bool]) -> Found:
+    """What is left of the work with the record at uri; the files of an unwanted one are not looked at."""
     record = read_commit(uri)
-    if record is None or record["digest"] != digest or not files_sound(root, record["files"]):
-        return None
-    return record
+    if record is None:
+        return Found(None, [f"{uri.removeprefix(f'{root}/')}: damaged (no whole record)"] if shards.exists(uri) else [])
+    if not is_wanted(record):
+        return Found(None, [])
+    damaged = damaged_files(root, record["files"])
+    return Found(None if damaged else record, damaged)
 
 
-def files_sound(root: str, files: list[dict[str, Any]]) -> bool:
-    """True if every file exists with its recorded size and SHA-256."""
-    fs, _ = shards.filesystem(root)
-    for entry in files:
-        path = shards.filesystem(shards.join(root, entry["path"]))[1]
-        if not fs.exists(path) or fs.size(path) != entry["bytes"]:
-            return False
-    return all(shards.file_entry(root, entry["path"]).sha256 == entry["sha256"] for entry in files)
+def damaged_files(root: str, files: list[dict[str, Any]]) -> list[str]:
+    """What is wrong with files that do not have their recorded size and SHA-256, as in `Found`."""
+    problems = {entry["path"]: _damage(root, entry) for entry in files}
+    return [f"{path}: {problem}" for path, problem in problems.items() if problem]
+
+
+def _damage(root: str, entry: dict[str, Any]) -> str:
+    """What is wrong with a file; "" for a sound one."""
+    fs, path = shards.filesystem(shards.join(root, entry["path"]))
+    if not fs.exists(path):
+        return "missing"
+    if (size := fs.size(path)) != entry["bytes"]:
+        return f"damaged ({size:,} bytes, {entry['bytes']:,} were written)"
+    is_sound = shards.file_entry(root, entry["path"]).sha256 == entry["sha256"]
+    return "" if is_sound else "damaged (SHA-256 differs)"
 
 
 def entries(record: Record) -> list[FileEntry]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.commits import Record, committed, files_sound, write_commit
+from corpus.commits import Record, damaged_files, find_committed, write_commit
 from corpus.encode import EncodeWriter
 from corpus.recipe import Recipe
 from corpus.rows import RowReader
@@ -18,7 +18,7 @@ from manifests import schemas, shards
 from manifests.digest import digest_json
 from manifests.shards import FileEntry, TableWriter
 
-VERSION = 2
+VERSION = 3
 # Libraries whose version decides the bytes of tokens and shards.
 TOKEN_LIBRARIES = ("pyarrow", "gigatoken", "tokenizers")
 RECORD_COLUMNS = [name for name in schemas.RECORD.names if name not in ("text", "reason", "extra")]
@@ -27,19 +27,27 @@ Counts = npt.NDArray[np.int64]
 
 
 def finish_unit(recipe: Recipe, out: str, plan: dict[str, Any], item: dict[str, Any]) -> Record:
-    """Task: encode the kept documents of unit item["unit_id"] and write its ledger; returns the commit record.
+    """Task: encode the kept documents of unit item["unit_id"] and write its ledger.
+
+    Returns the commit record, and as `damaged` what was wrong with files of an earlier run, which are made again.
 
     plan: tokenizer (path below out), its sha256, pretokenizer, num_buckets, duplicates (digest of the dedup result).
     item: unit_id, digest (see finish_digest), need_tokens: the gathered shards are not there, so tokens are wanted.
     """
     unit_id = item["unit_id"]
     uri = shards.join(out, unit_folder(unit_id), "encode.json")
-    done = committed(out, uri, item["digest"])
-    if done and (not item["need_tokens"] or files_sound(out, done["tokens"])):
+    done, damaged = find_committed(out, uri, item["digest"])
+    if done and item["need_tokens"]:
+        # Gathered ones are removed, so that a missing one is no damage.
+        there = [file for file in done["tokens"] if shards.exists(shards.join(out, file["path"]))]
+        damaged = damaged_files(out, there)
+        done = None if damaged or len(there) < len(done["tokens"]) else done
+    if done:
         return {**done, "reused": True}
     tokens, num_tokens = _encode(recipe, out, plan, unit_id)
     ledger = _write_ledger(out, unit_id, num_tokens)
-    return write_commit(uri, item["digest"], [ledger], unit_id=unit_id, tokens=[asdict(file) for file in tokens])
+    made = write_commit(uri, item["digest"], [ledger], unit_id=unit_id, tokens=[asdict(file) for file in tokens])
+    return {**made, "damaged": damaged}
 
 
 def finish_digest(recipe: Recipe, plan: dict[str, Any], runs_digest: str, input_sha256: str) -> str:

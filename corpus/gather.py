@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.commits import Record, committed, write_commit
+from corpus.commits import Record, find_committed, write_commit
 from corpus.encode import gather_bucket
 from corpus.finish import TOKEN_LIBRARIES, kept_rows
 from corpus.pack import PackedFile, Settings, pack_bucket
@@ -18,30 +18,30 @@ from corpus.train_tokenizer import MAX_SAMPLE_BYTES, train_tokenizer, trained_vo
 from manifests import shards
 from manifests.digest import digest_json, hash_fraction
 from manifests.manifest import Shard, TokenizerFacts
-from manifests.shards import FileEntry
 
 COMMIT = "tokenizer.commit.json"
 
 
-def place_tokenizer(recipe: Recipe, out: str, unit_ids: list[str], kept_bytes: int, decided_by: str) -> FileEntry:
+def place_tokenizer(recipe: Recipe, out: str, unit_ids: list[str], kept_bytes: int, decided_by: str) -> Record:
     """Put the corpus's tokenizer file below out: a copy of the recipe's, or one trained on the kept text.
 
-    decided_by: digest of everything that decides which documents are kept; there must be some.
+    decided_by: digest of everything that decides which documents are kept; there must be some. Returns `files` (the one
+    entry), and as `damaged` what was wrong with the file of an earlier run, which is made again.
     """
     value = recipe.tokenize.tokenizer
     vocab_size = trained_vocab_size(value)
     if vocab_size is None:
         name = "tokenizer.tiktoken" if value.endswith(".tiktoken") else "tokenizer.json"
-        return shards.write_bytes(shards.join(out, name), shards.read_bytes(value), name)
+        return {"files": [asdict(shards.write_bytes(shards.join(out, name), shards.read_bytes(value), name))]}
     digest = digest_json([1, versions(TOKEN_LIBRARIES), vocab_size, recipe.seed, decided_by])
-    if done := committed(out, shards.join(out, COMMIT), digest):
-        return FileEntry(**done["files"][0])
+    done, damaged = find_committed(out, shards.join(out, COMMIT), digest)
+    if done:
+        return done
     ratio = min(1.0, 2.0 * MAX_SAMPLE_BYTES / max(1, kept_bytes))
     texts = _kept_texts(out, unit_ids, ratio, recipe.seed)
     data = train_tokenizer(texts, vocab_size, recipe.seed)
     entry = shards.write_bytes(shards.join(out, "tokenizer.json"), data, "tokenizer.json")
-    write_commit(shards.join(out, COMMIT), digest, [entry])
-    return entry
+    return {**write_commit(shards.join(out, COMMIT), digest, [entry]), "damaged": damaged}
 
 
 def _kept_texts(out: str, unit_ids: list[str], ratio: float, seed: int) -> Iterator[pa.Array]:
@@ -83,41 +83,50 @@ def packed_commit(bucket: int) -> str:
 
 def tokens_done(out: str, item: dict[str, Any]) -> bool:
     """True if the bucket's token shard is there as wanted, so that units need not be encoded for it."""
-    return committed(out, shards.join(out, tokens_commit(item["bucket"])), item["tokens_digest"]) is not None
+    uri = shards.join(out, tokens_commit(item["bucket"]))
+    return find_committed(out, uri, item["tokens_digest"]).record is not None
 
 
 def gather_and_pack(
     recipe: Recipe, out: str, plan: dict[str, Any], unit_ids: list[str], item: dict[str, Any]
 ) -> dict[str, Any]:
-    """Task: make the token shard and the packed shards of item["bucket"], each unless it is there as wanted."""
-    bucket = item["bucket"]
+    """Task: make the token shard and the packed shards of item["bucket"], each unless it is there as wanted.
+
+    Returns bucket, shards, reused, and as `damaged` what was wrong with files of an earlier run, which are made again.
+    """
     gathered = _gather(recipe, out, plan, unit_ids, item)
     packed = _pack(recipe, out, plan, item)
     reused = bool(gathered.get("reused")) and bool(packed.get("reused"))
-    return {"bucket": bucket, "shards": [*gathered["shards"], *packed["shards"]], "reused": reused}
+    damaged = [*gathered.get("damaged", []), *packed.get("damaged", [])]
+    made = [*gathered["shards"], *packed["shards"]]
+    return {"bucket": item["bucket"], "shards": made, "reused": reused, "damaged": damaged}
 
 
 def _gather(recipe: Recipe, out: str, plan: dict[str, Any], unit_ids: list[str], item: dict[str, Any]) -> Record:
     uri = shards.join(out, tokens_commit(item["bucket"]))
-    if done := committed(out, uri, item["tokens_digest"]):
+    done, damaged = find_committed(out, uri, item["tokens_digest"])
+    if done:
         return {**done, "reused": True}
     tokenizer = load_tokenizer(shards.join(out, plan["tokenizer"]), plan["pretokenizer"])
     entry = gather_bucket(out, unit_ids, item["bucket"], recipe.seed, tokenizer.token_type)
     counts = shards.read_table(shards.join(out, entry.path), ["num_tokens"])["num_tokens"]
     made = [Shard(**asdict(entry), kind="tokens", split="all", tokens=pc.sum(counts).as_py() or 0)]
-    return write_commit(uri, item["tokens_digest"], [entry], shards=[shard.model_dump() for shard in made])
+    record = write_commit(uri, item["tokens_digest"], [entry], shards=[shard.model_dump() for shard in made])
+    return {**record, "damaged": damaged}
 
 
 def _pack(recipe: Recipe, out: str, plan: dict[str, Any], item: dict[str, Any]) -> Record:
     uri = shards.join(out, packed_commit(item["bucket"]))
-    if done := committed(out, uri, item["packed_digest"]):
+    done, damaged = find_committed(out, uri, item["packed_digest"])
+    if done:
         return {**done, "reused": True}
     tokenizer = load_tokenizer(shards.join(out, plan["tokenizer"]), plan["pretokenizer"])
     names = [source.name for source in recipe.source]
     settings = Settings(recipe.pack.length, tokenizer.end_of_text_id, names, tokenizer.token_bytes())
     packed = pack_bucket(out, item["bucket"], settings)
     made = [_packed_shard(file).model_dump() for file in packed]
-    return write_commit(uri, item["packed_digest"], [file.entry for file in packed], shards=made)
+    record = write_commit(uri, item["packed_digest"], [file.entry for file in packed], shards=made)
+    return {**record, "damaged": damaged}
 
 
 def _packed_shard(file: PackedFile) -> Shard:

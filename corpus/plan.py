@@ -10,7 +10,7 @@ from typing import Any
 
 from corpus import facts, gather, stage
 from corpus.audit import audit, check_gates, verdicts
-from corpus.commits import Record, committed, entries, write_commit
+from corpus.commits import Record, entries, find_committed, write_commit
 from corpus.dedup.stage import deduplicate
 from corpus.encode import num_buckets
 from corpus.finish import finish_digest, finish_unit
@@ -35,9 +35,9 @@ from manifests.manifest import (
 from manifests.shards import FileEntry
 
 # Raise it when dedup gives other duplicates for the same runs.
-DEDUP_VERSION = 1
+DEDUP_VERSION = 2
 # The same for packing.
-PACK_VERSION = 1
+PACK_VERSION = 2
 
 # What a build may find of earlier ones, and removes if it is not of this one.
 OUR_FOLDERS = ("units", "duplicates", "ledger", "tokens", "packed")
@@ -52,7 +52,8 @@ OUR_FILES = (
     ".tokenizer.",
 )
 
-# Called as watch(stage, done items, all items, done bytes, what the last result says).
+# Called as watch(stage, done items, all items, done bytes, what the last result says). `damaged` of a result names the
+# files of an earlier run that were not as they had been written, and are made again.
 Watch = Callable[[str, int, int, int, Item], None]
 
 
@@ -104,7 +105,8 @@ class Build:
         settings = self.recipe.dedup.model_dump(mode="json")
         digest = digest_json([DEDUP_VERSION, versions(("pyarrow", "scipy")), settings, inputs])
         uri = shards.join(self.out, "duplicates", "commit.json")
-        record = committed(self.out, uri, digest)
+        record, damaged = find_committed(self.out, uri, digest)
+        self._tell_damage("dedup", damaged)
         started = time.monotonic()
         if record is None:
             made = deduplicate(self.out, list(commits), self.recipe.dedup, self._map_dedup)
@@ -125,7 +127,9 @@ class Build:
         decided_by = digest_json(
             [duplicates, [[record["digest"], record["input"]["sha256"]] for record in commits.values()]]
         )
-        made = gather.place_tokenizer(self.recipe, self.out, list(commits), kept_bytes, decided_by)
+        placed = gather.place_tokenizer(self.recipe, self.out, list(commits), kept_bytes, decided_by)
+        self._tell_damage("tokenizer", placed.get("damaged", []))
+        (made,) = entries(placed)
         if trained_vocab_size(self.recipe.tokenize.tokenizer) is not None:
             self.side_files.append(gather.COMMIT)
         self.seconds["tokenizer"] = time.monotonic() - started
@@ -245,6 +249,11 @@ class Build:
             self.watch(label or name, number, len(items), done_bytes, result)
             yield result
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
+
+    def _tell_damage(self, name: str, damaged: list[str]) -> None:
+        """Tell the watcher of damaged files that were found here, not in a task."""
+        if damaged:
+            self.watch(name, 1, 1, 0, {"damaged": damaged})
 
     def _remove_strange(self, made: list[Shard]) -> None:
         """Remove what earlier runs of other inputs or settings left, so that the folder holds this corpus alone."""

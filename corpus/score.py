@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus import stage
-from corpus.commits import Record, files_sound, read_commit, write_commit
+from corpus.commits import Found, Record, find_wanted, write_commit
 from corpus.dedup.signatures import RunWriter
 from corpus.extract import extract
 from corpus.normalize import normalize
@@ -31,7 +31,7 @@ from manifests.digest import digest_json
 from manifests.shards import FileEntry, TableWriter
 
 # Raise a number when the bytes that its step writes change for an unchanged recipe.
-STEP_VERSIONS = {"text": 2, "scores": 1, "decisions": 1, "runs": 1}
+STEP_VERSIONS = {"text": 3, "scores": 2, "decisions": 2, "runs": 2}
 # Libraries whose version decides bytes: another version redoes the step.
 SCORE_LIBRARIES = {
     "c4": ("ahocorasick_rs",),
@@ -101,28 +101,27 @@ def unit_folder(unit_id: str) -> str:
 
 
 def score_unit(recipe: Recipe, out: str, item: dict[str, Any]) -> Record:
-    """Task: bring one unit (item["unit"], the fields of a Unit) up to date; returns its commit record.
+    """Task: bring one unit (item["unit"], the fields of a Unit) up to date.
 
+    Returns its commit record, and as `damaged` what was wrong with files of an earlier run, which are made again.
     Raises InputError if the file cannot be opened; broken records and tails are rows, not errors.
     """
     unit = Unit(**item["unit"])
     source = next(source for source in recipe.source if source.name == unit.source)
     wanted = step_digests(recipe, source)
     commit_uri = shards.join(out, unit_folder(unit.unit_id), "commit.json")
-    old = reusable(out, commit_uri, unit)
+    old, damaged = reusable(out, commit_uri, unit)
     if old is not None and old["digest"] == wanted.runs:
         return {**old, "reused": True}
-    return _UnitJob(recipe, out, unit, source, wanted, old).run(commit_uri)
+    return {**_UnitJob(recipe, out, unit, source, wanted, old).run(commit_uri), "damaged": damaged}
 
 
-def reusable(out: str, commit_uri: str, unit: Unit) -> Record | None:
-    """The unit's commit record if it is of the same input and its files are all there undamaged."""
-    old = read_commit(commit_uri)
+def reusable(out: str, commit_uri: str, unit: Unit) -> Found:
+    """What an earlier run left of the unit; its record only if it is of the same input."""
     if unit.mark == "":  # size alone does not tell a changed file
-        return None
-    if old is None or (old["unit"]["num_bytes"], old["unit"]["mark"]) != (unit.num_bytes, unit.mark):
-        return None
-    return old if files_sound(out, old["files"]) else None
+        return Found(None, [])
+    same = (unit.num_bytes, unit.mark)
+    return find_wanted(out, commit_uri, lambda old: (old["unit"]["num_bytes"], old["unit"]["mark"]) == same)
 
 
 class _UnitJob:

@@ -217,7 +217,9 @@ class TableWriter:
     def __enter__(self) -> "TableWriter":
         self._file = self._stack.enter_context(atomic_writer(self.uri))
         sink = pa.PythonFile(self._file, mode="w")
-        self._parquet = pq.ParquetWriter(sink, self.schema, compression="zstd", **_encoding(self.schema))
+        # Checksums of pages take 0.2 s for a GB, written or read; the SHA-256 of the file takes 0.6 s.
+        encoding = _encoding(self.schema)
+        self._parquet = pq.ParquetWriter(sink, self.schema, compression="zstd", write_page_checksum=True, **encoding)
         return self
 
     def __exit__(self, kind: Any, value: Any, trace: Any) -> None:
@@ -316,15 +318,34 @@ def _naming(uri: str) -> Iterator[None]:
         ) from error
 
 
+class _ParquetFile(pq.ParquetFile):  # type: ignore[misc]
+    """Compares the checksums of the pages that it reads, and names itself where bytes are damaged."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+        fs, path = filesystem(uri)
+        with _naming(uri):
+            super().__init__(path if is_local(uri) else fs.open(path, "rb"), page_checksum_verification=True)
+
+    def read(self, *args: Any, **options: Any) -> pa.Table:
+        with _naming(self.uri):
+            return super().read(*args, **options)
+
+    def read_row_group(self, *args: Any, **options: Any) -> pa.Table:
+        with _naming(self.uri):
+            return super().read_row_group(*args, **options)
+
+    def read_row_groups(self, *args: Any, **options: Any) -> pa.Table:
+        with _naming(self.uri):
+            return super().read_row_groups(*args, **options)
+
+
 def open_parquet(uri: str) -> pq.ParquetFile:
     """A ParquetFile for reading. Raises IntegrityError, naming the file, if it is not whole or not Parquet.
 
-    Only the footer is looked at here: damage inside shows while rows are read, for which `row_groups` and `read_table`
-    name the file too.
+    Only the footer is looked at here; damaged pages raise IntegrityError, with the file's name, when they are read.
     """
-    fs, path = filesystem(uri)
-    with _naming(uri):
-        return pq.ParquetFile(path if is_local(uri) else fs.open(path, "rb"))
+    return _ParquetFile(uri)
 
 
 def row_groups(uri: str, columns: Iterable[str] | None = None) -> Iterator[pa.Table]:

@@ -73,6 +73,20 @@ def test_a_worker_killed_in_the_middle_of_a_unit_changes_no_byte(
 
 
 @pytest.mark.usefixtures("one_cpu")
+def test_damaged_files_that_workers_find_are_told_here(sample_recipe, corpus_copy):
+    before = read_manifest(str(corpus_copy)).digest
+    path = sorted(corpus_copy.glob("units/*/scores.parquet"))[0]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    told = []
+    watch = lambda stage, number, total, num_bytes, result: told.extend(result.get("damaged", []))  # noqa: E731
+    manifest = build(read_recipe(str(sample_recipe)), str(corpus_copy), RayRunner(), watch)
+    assert told == [f"{path.relative_to(corpus_copy)}: damaged (SHA-256 differs)"]
+    assert manifest.digest == before
+
+
+@pytest.mark.usefixtures("one_cpu")
 def test_an_item_that_kills_every_worker_is_named_and_given_up(monkeypatch, capfd):
     def die(item):
         if item["number"] == 2:

@@ -14,22 +14,35 @@ def made(tmp_path):
 
 
 def test_a_committed_piece_of_work_is_found_by_its_digest(made):
-    record = commits.committed(made, f"{made}/work/commit.json", "abc")
-    assert (record["note"], commits.entries(record)[0].path) == (1, "work/data.bin")
-    assert commits.committed(made, f"{made}/work/commit.json", "other") is None
+    record, damaged = commits.find_committed(made, f"{made}/work/commit.json", "abc")
+    assert (record["note"], commits.entries(record)[0].path, damaged) == (1, "work/data.bin", [])
+    assert commits.find_committed(made, f"{made}/work/commit.json", "other") == (None, [])
+    assert commits.find_committed(made, f"{made}/work/none.json", "abc") == (None, [])
 
 
-def test_a_lost_or_short_file_makes_the_record_worthless(made, tmp_path):
-    (tmp_path / "work" / "data.bin").write_bytes(b"dat")
-    assert commits.committed(made, f"{made}/work/commit.json", "abc") is None
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"dat", "damaged (3 bytes, 4 were written)"),
+        (b"dat4", "damaged (SHA-256 differs)"),
+        (None, "missing"),
+    ],
+)
+def test_a_lost_short_or_changed_file_makes_the_record_worthless_and_is_named(made, tmp_path, data, problem):
     (tmp_path / "work" / "data.bin").unlink()
-    assert commits.committed(made, f"{made}/work/commit.json", "abc") is None
+    if data is not None:
+        (tmp_path / "work" / "data.bin").write_bytes(data)
+    found = commits.find_committed(made, f"{made}/work/commit.json", "abc")
+    assert found == (None, [f"work/data.bin: {problem}"])
+    assert commits.find_committed(made, f"{made}/work/commit.json", "other") == (None, [])
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"\xff"])
-def test_a_broken_record_is_no_record(made, tmp_path, content):
+def test_a_broken_record_is_no_record_and_is_named(made, tmp_path, content):
     (tmp_path / "work" / "commit.json").write_bytes(content)
     assert commits.read_commit(f"{made}/work/commit.json") is None
+    found = commits.find_committed(made, f"{made}/work/commit.json", "abc")
+    assert found == (None, ["work/commit.json: damaged (no whole record)"])
 
 
 def test_changed_and_missing_files_are_named(made, tmp_path):

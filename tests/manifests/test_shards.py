@@ -1,6 +1,7 @@
 import errno
 import os
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -126,6 +127,29 @@ def test_damage_inside_a_parquet_file_is_named_with_the_remedy(tmp_path):
     with pytest.raises(IntegrityError, match=message):
         next(groups)
     assert shards.read_table(str(path), ["id"]).equals(TEXTS.select(["id"]))
+
+
+@pytest.mark.parametrize("page", ["dictionary_page_offset", "data_page_offset"])
+def test_a_flipped_bit_in_any_page_is_found_also_where_the_file_is_read_in_part(tmp_path, page):
+    # Random numbers, which zstd stores as they are: without checksums a flipped bit is just another number.
+    values = np.random.default_rng(5).permutation(np.arange(1000, dtype=np.uint64) << np.uint64(40))
+    table = pa.table({"id": values, "other": values})
+    path = tmp_path / "numbers.parquet"
+    with TableWriter(str(path), table.schema, cut_each_write=True) as writer:
+        writer.write(table)
+        writer.write(table)
+    with shards.open_parquet(str(path)) as file:
+        damaged = getattr(file.metadata.row_group(1).column(1), page) + 500
+    data = bytearray(path.read_bytes())
+    data[damaged] ^= 1
+    path.write_bytes(data)
+    message = r"numbers\.parquet: cannot be read as Parquet: .*CRC checksum.* Remove it and run the build again\."
+    with shards.open_parquet(str(path)) as file:
+        assert file.read_row_group(0).equals(table)
+        assert file.read_row_group(1, columns=["id"]).equals(table.select(["id"]))
+        for read in (lambda: file.read_row_group(1), lambda: file.read_row_groups([1]), file.read):
+            with pytest.raises(IntegrityError, match=message):
+                read()
 
 
 def test_row_groups_of_some_columns_come_in_their_order(tmp_path):
