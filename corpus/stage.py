@@ -43,6 +43,11 @@ def scores_schema(recipe: Recipe) -> pa.Schema:
     return pa.schema(fields)
 
 
+def deciding_columns(recipe: Recipe) -> list[str]:
+    """The columns of scores that `reasons` reads."""
+    return [*(name for rule in chain(recipe) for name in rule.deciding_columns()), "text.num_bytes"]
+
+
 @dataclass(frozen=True)
 class Measured:
     """scores: one row per record (null where it holds no document); text: the final text of every record."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import polars as pl
@@ -18,6 +19,13 @@ LEDGER_COLUMNS = [
     *("doc_id", "source", "date", "fate", "stage", "reason", "num_bytes", "num_tokens", "duplicate_of"),
     "component_size",
 ]
+_BEFORE_FILTERS = pl.when(pl.col("stage").is_in(["read", "extract"])).then(pl.col("reason")).alias("before")
+# What could not be read stays so, whatever the thresholds.
+_PASSES = (
+    pl.when(pl.col("fate") == "failed")
+    .then(pl.lit("failed"))
+    .otherwise(pl.when(pl.col("new_reason").is_null()).then(pl.lit("kept")).otherwise(pl.lit("dropped")))
+)
 
 
 @dataclass(frozen=True)
@@ -42,16 +50,7 @@ def whatif(out: str, overrides: Iterable[str]) -> WhatIf:
     path = shards.join(out, "recipe.toml")
     old, new = read_recipe(path), read_recipe(path, overrides)
     _check_same_measures(old, new)
-    schema = stage.scores_schema(old)
-    schema = schema.remove(schema.get_field_index("doc_id"))
-    scored = schema.names
-    frame = ledger.scan(out, [*LEDGER_COLUMNS, *scored]).collect(engine="streaming")
-    decided = _decide(frame, schema, new)
-    if old.short_circuit:
-        _check_all_measured(frame.with_columns(decided), scored)
-    needed = frame.select(*LEDGER_COLUMNS, pl.col("language.label").alias("language"), _policy(old).alias("policy"))
-    # Requests, metadata and the like are beside pages: no threshold touches them, no table counts them.
-    pages = needed.with_columns(decided).filter(pl.col("reason").ne_missing("read.record_type"))
+    pages = _decide(out, old, new)
     frame = _with_tokens(_with_new_fate(pages))
     changed = frame.filter(pl.col("new_fate") != pl.col("fate"))
     before = pl.col("reason").fill_null("kept").alias("before")
@@ -86,10 +85,34 @@ def _check_same_measures(old: Recipe, new: Recipe) -> None:
         )
 
 
-def _check_all_measured(frame: pl.DataFrame, scored: list[str]) -> None:
+def _decide(out: str, old: Recipe, new: Recipe) -> pl.DataFrame:
+    """The ledger's pages with `language`, `policy`, `new_reason` and `passes` (fate with dedup left out).
+
+    Decided batch by batch while the ledger is read, so that scores take no more memory for a larger corpus.
+    """
+    scores = stage.deciding_columns(new)
+    reason = pl.struct(_BEFORE_FILTERS, *scores).map_batches(
+        partial(_reasons, new), return_dtype=pl.String, is_elementwise=True
+    )
+    policy = _policy(old)
+    columns = list(dict.fromkeys([*LEDGER_COLUMNS, *policy.meta.root_names()]))
+    added = {
+        "language": pl.col("language.label"),
+        "new_reason": reason,
+        "unmeasured": pl.any_horizontal(pl.col(scores).is_null()),
+    }
+    # Requests, metadata and the like are beside pages: no threshold touches them, no table counts them.
+    pages = ledger.scan(out).filter(pl.col("reason").ne_missing("read.record_type"))
+    decided = pages.select(*columns, **added).collect(engine="streaming").with_columns(policy=policy, passes=_PASSES)
+    if old.short_circuit:
+        _check_all_measured(decided)
+    return decided
+
+
+def _check_all_measured(pages: pl.DataFrame) -> None:
     """With short_circuit a document has no scores after its first reason."""
-    admitted = frame.filter((pl.col("passes") == "kept") & (pl.col("fate") == "dropped"))
-    num_unknown = admitted.select(pl.any_horizontal(pl.col(scored).is_null()).sum()).item()
+    admitted = pages.filter((pl.col("passes") == "kept") & (pl.col("fate") == "dropped"))
+    num_unknown = admitted["unmeasured"].sum()
     if num_unknown:
         raise RecipeError(
             f"{num_unknown} documents would pass where they were dropped, but have no scores for the filters after "
@@ -97,16 +120,11 @@ def _check_all_measured(frame: pl.DataFrame, scored: list[str]) -> None:
         )
 
 
-def _decide(frame: pl.DataFrame, schema: pa.Schema, recipe: Recipe) -> list[pl.Series]:
-    """New fate and reason of each ledger row, dedup left out."""
-    before = pl.when(pl.col("stage").is_in(["read", "extract"])).then(pl.col("reason")).alias("before")
-    table = frame.select(before, *schema.names).to_arrow()
-    scores = pa.Table.from_arrays([table[field.name].cast(field.type) for field in schema], schema=schema)
-    before_filters = table["before"].cast(pa.string()).combine_chunks()
-    reason = pl.Series("new_reason", stage.reasons(before_filters, scores, recipe), pl.String)
-    # What could not be read stays so, whatever the thresholds.
-    passes = pl.when(pl.col("fate") == "failed").then(pl.lit("failed")).when(reason.is_null()).then(pl.lit("kept"))
-    return [frame.select(passes.otherwise(pl.lit("dropped")).alias("passes"))["passes"], reason]
+def _reasons(recipe: Recipe, rows: pl.Series) -> pl.Series:
+    """New reason of each row, dedup left out; rows: a struct of the reason before the filters and the scores."""
+    scores = pa.table(rows.struct.unnest().to_arrow())
+    before = scores["before"].cast(pa.string()).combine_chunks()
+    return pl.Series(stage.reasons(before, scores, recipe), dtype=pl.String)
 
 
 def _policy(recipe: Recipe) -> pl.Expr:

@@ -217,6 +217,10 @@ class Filter(Strict):
         limits = [(bound, getattr(self, bound.limit)) for bound in self.bounds]
         return [(bound, limit) for bound, limit in limits if limit is not None]
 
+    def deciding_columns(self) -> list[str]:
+        """The ledger columns that `reject` reads."""
+        return list(dict.fromkeys(f"{self.rule}.{bound.measure}" for bound, _ in self.limits()))
+
     def column_types(self) -> dict[str, pa.DataType]:
         """Type of each ledger column of this filter; float64 unless a filter says otherwise."""
         return {f"{self.rule}.{measure}": pa.float64() for measure in self.measured()}

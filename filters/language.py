@@ -120,6 +120,10 @@ class Language(Filter):
         labels = pa.array([*model.labels, UNDETERMINED], pa.string())
         return {"label": labels.take(pa.array(places % len(labels))), "score": scores}
 
+    def deciding_columns(self) -> list[str]:
+        """As for every filter, and the label."""
+        return [*super().deciding_columns(), "language.label"]
+
     def reject(self, scores: pa.Table) -> pa.Array:
         """`language.unwanted`, else `language.low_score`; with an empty `keep`, see the definitions."""
         uncertain = super().reject(scores)

@@ -110,7 +110,9 @@ def _check_columns(rule: Filter, columns: Columns, num_rows: int) -> None:
 
 
 def _check_reasons(rule: Filter, columns: Columns, num_rows: int) -> None:
-    reason = rule.reject(scores_of(rule, columns))
+    scores = scores_of(rule, columns)
+    reason = rule.reject(scores)
+    assert reason.equals(rule.reject(scores.select(rule.deciding_columns()))), "it decides on other columns too"
     assert reason.type == pa.string()
     assert len(reason) == num_rows
     declared = {*rule.defects(), *(f"{rule.rule}.{bound.defect}" for bound, _ in rule.limits())}

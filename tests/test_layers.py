@@ -60,6 +60,7 @@ def test_heavy_libraries_are_imported_in_one_place_only(library, place):
         ("manifests.manifest", ("ray", "torch", "numba", "filters")),
         ("filters", ("ray", "torch")),
         ("corpus.plan", ("ray", "torch")),
+        ("corpus.whatif", ("ray", "torch", "numba")),
         ("trainer.loop", ("ray", "filters", "corpus")),
         ("cluster.cli", ("ray", "torch")),
     ],
