@@ -132,6 +132,7 @@ def _ledger_columns(
         "num_bytes": pc.fill_null(scored["text.num_bytes"], 0),
         "num_tokens": pa.array(num_tokens, mask=num_tokens < 0),
         "duplicate_of": pc.if_else(loser, twin["kept_doc_id"], null),
+        "duplicate_in": pc.if_else(loser, twin["kept_in"], null),
         "duplicate_kind": pc.if_else(loser, twin["kind"], null),
         "jaccard": pc.if_else(loser, twin["jaccard"], pa.scalar(None, pa.float64())),
         "component_size": pc.fill_null(twin["component_size"], 1),

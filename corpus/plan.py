@@ -11,7 +11,9 @@ from typing import Any
 from corpus import facts, gather, stage
 from corpus.audit import audit, check_gates, verdicts
 from corpus.commits import Record, entries, find_committed, write_commit
-from corpus.dedup.stage import deduplicate
+from corpus.dedup.against import older_units
+from corpus.dedup.stage import clean, deduplicate
+from corpus.dedup.work import SignedUnit
 from corpus.encode import num_buckets
 from corpus.finish import finish_digest, finish_unit
 from corpus.prepare import claim, prepare
@@ -101,16 +103,19 @@ class Build:
 
     def dedup(self, commits: dict[str, Record]) -> str:
         """Exact, then near duplicates, over the units' runs. Returns the digest of what decided the result."""
+        config = self.recipe.dedup
         inputs = [[unit_id, _contents(record)] for unit_id, record in commits.items()]
-        settings = self.recipe.dedup.model_dump(mode="json")
-        digest = digest_json([DEDUP_VERSION, versions(("pyarrow", "scipy")), settings, inputs])
+        settings = [config.signing(), config.deciding()]
+        digest = digest_json([DEDUP_VERSION, versions(("pyarrow", "numpy")), settings, inputs])
         uri = shards.join(self.out, "duplicates", "commit.json")
         record, damaged = find_committed(self.out, uri, digest)
         self._tell_damage("dedup", damaged)
         started = time.monotonic()
         if record is None:
-            made = deduplicate(self.out, list(commits), self.recipe.dedup, self._map_dedup)
+            units = [SignedUnit(unit_id, _num_signed(entries(record))) for unit_id, record in commits.items()]
+            made = deduplicate(self.out, units, older_units(config), config, digest, self._map_dedup)
             record = write_commit(uri, digest, made)
+            clean(self.out)
         else:
             self.reused["dedup"] = 1
         self.seconds["dedup"] = time.monotonic() - started
@@ -217,6 +222,7 @@ class Build:
             counts=ledger.counts(self.out),
             schemas=facts.schema_texts(recipe),
             versions=facts.library_versions(recipe),
+            parents=recipe.dedup.deciding()["against"],
         )
 
     def _write_report(self, manifest: Manifest, audited: dict[str, Any]) -> None:
@@ -270,6 +276,10 @@ class Build:
 
 def _key(item: Item) -> str:
     return str(item.get("unit_id") or item.get("unit", {}).get("unit_id") or item.get("bucket"))
+
+
+def _num_signed(files: list[FileEntry]) -> int:
+    return next(entry.rows for entry in files if entry.path.endswith("/signatures.parquet"))
 
 
 def _contents(record: Record) -> list[str]:

@@ -4,6 +4,7 @@ import itertools
 
 from corpus import stage
 from corpus.audit import check_gate_rules
+from corpus.dedup.against import older_units
 from corpus.extract import extractor_of
 from corpus.normalize import check as check_normalize
 from corpus.read import check_source
@@ -31,6 +32,7 @@ def prepare(recipe: Recipe, out: str) -> list[Unit]:
     for rule in stage.chain(recipe):
         rule.check()
     check_normalize(recipe.normalize)
+    older_units(recipe.dedup)
     extractor_of(recipe.extract.method)
     if trained_vocab_size(recipe.tokenize.tokenizer) is None:
         load_tokenizer(recipe.tokenize.tokenizer, recipe.tokenize.pretokenizer)
@@ -55,12 +57,12 @@ def _check_names(recipe: Recipe) -> None:
     rules = [rule.rule for rule in recipe.filter]
     if len(set(rules)) < len(rules):
         raise RecipeError(f"[[filter]] rules must differ; the recipe has {rules}. Merge the repeated ones.")
-    minhash = recipe.dedup.minhash
-    if minhash and minhash.keep == "best_quality" and minhash.quality is None:
-        raise RecipeError("[dedup.minhash] keep = 'best_quality' needs quality = '<rule>.<measure>', a score column.")
+    dedup = recipe.dedup
+    if dedup.keep == "best_quality" and dedup.quality is None:
+        raise RecipeError("[dedup] keep = 'best_quality' needs quality = '<rule>.<measure>', a score column.")
     scores = stage.scores_schema(recipe).names
-    if minhash and minhash.quality is not None and minhash.quality not in scores:
-        raise RecipeError(f"[dedup.minhash] quality = {minhash.quality!r} is no score; there are: {', '.join(scores)}.")
+    if dedup.quality is not None and dedup.quality not in scores:
+        raise RecipeError(f"[dedup] quality = {dedup.quality!r} is no score; there are: {', '.join(scores)}.")
 
 
 def claim(recipe: Recipe, out: str) -> None:

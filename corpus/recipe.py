@@ -4,14 +4,27 @@ Every key has a default that is written out into the corpus (`recipe.toml`); an 
 nearest known one. Relative paths are relative to the recipe's file and are made absolute when it is read.
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SerializationInfo,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
 
+from corpus.dedup.optimal import found_with, optimal_bands
 from filters import FILTERS, Language
 from filters.base import FilePath, Filter, InputPath, Strict, absolute_path
 from filters.kernels.minhash import Scheme
 from manifests.errors import RecipeError
+from manifests.manifest import manifest_digest
 from manifests.strict import did_you_mean, explain_validation
 
 
@@ -66,24 +79,65 @@ class Normalize(Strict):
     stop_words: FilePath | None = None  # a file with one word a line; these words are removed
 
 
+def _manifest_digest(value: str, info: SerializationInfo) -> str:
+    """Stage digests ask for `files="digest"`: the corpus counts, not where it lies or when it was built."""
+    return manifest_digest(value) if (info.context or {}).get("files") == "digest" else value
+
+
+# The manifest.json, or the folder, of another corpus.
+ManifestPath = Annotated[str, AfterValidator(absolute_path), PlainSerializer(_manifest_digest)]
+
+
 class MinHash(Strict):
-    """Near-duplicate search over word shingles."""
+    """Near-duplicate search: pairs that share a band of their signatures and whose estimated Jaccard is high enough.
+
+    `threshold` alone picks bands and rows as datasketch does for 128 permutations; bands and rows alone set the
+    threshold where a pair is found with a chance of 1 - 1/e: (1 / bands) ** (1 / rows).
+    """
 
     ngram: int = Field(default=5, ge=1, le=32)
     bands: int = Field(default=14, ge=1, le=256)
     rows: int = Field(default=8, ge=1, le=64)
+    threshold: float = Field(default=0.72, ge=0.0, le=1.0)
     seed: int = Field(default=1, ge=0, lt=1 << 32)
     scheme: Scheme = "affine32"  # of the permutations; "affine64" where documents have 100 million shingles
-    keep: Literal["longest", "best_quality", "earliest"] = "longest"
-    quality: str | None = None  # the score column for best_quality, higher is better
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_threshold_or_bands(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        threshold, bands, rows = (data.get(key) for key in ("threshold", "bands", "rows"))
+        if isinstance(threshold, float) and 0.0 < threshold < 1.0 and bands is None and rows is None:
+            bands, rows = optimal_bands(threshold)
+            return {**data, "bands": bands, "rows": rows}
+        if threshold is None and isinstance(bands or 14, int) and isinstance(rows or 8, int):
+            return {**data, "threshold": found_with(max(1, bands or 14), max(1, rows or 8))}
+        return data
 
 
 class Dedup(Strict):
-    """Exact, then near duplicates. `minhash` absent: exact only."""
+    """Which documents are duplicates of which, and who stays. `minhash` absent: equal ones only."""
 
-    exact: bool = True
+    exact: bool = True  # equal final texts
+    normalized: bool = False  # equal words: case, punctuation and white space aside
+    url: bool = False  # equal URLs, once normalized: captures of one page
+    keep: Literal["longest", "best_quality", "earliest", "latest"] = "longest"
+    quality: str | None = None  # the score column for best_quality, higher is better
+    against: list[ManifestPath] = []  # older corpora: what they keep is dropped here
+    partitions: int | None = Field(default=None, ge=1, le=4096)  # None: one per 500,000 documents
     minhash: MinHash | None = None
-    partitions: int = Field(default=8, ge=1, le=4096)
+
+    def signing(self) -> dict[str, Any]:
+        """The settings that decide the bytes of a unit's signatures and runs."""
+        chosen = self.model_dump(include={"exact", "normalized", "url", "quality"})
+        minhash = self.minhash and self.minhash.model_dump(exclude={"threshold"})
+        return {**chosen, "minhash": minhash}
+
+    def deciding(self) -> dict[str, Any]:
+        """The settings that decide who is a duplicate of whom, those of `signing` left out."""
+        chosen = self.model_dump(mode="json", include={"keep", "against"}, context={"files": "digest"})
+        return {**chosen, "threshold": self.minhash and self.minhash.threshold}
 
 
 class Gate(Strict):

@@ -70,7 +70,7 @@ def step_digests(recipe: Recipe, source: Source) -> StepDigests:
     both = [measuring, deciding] if recipe.short_circuit else measuring
     scores = digest_json([STEP_VERSIONS["scores"], versions(score_libraries(recipe)), text, recipe.short_circuit, both])
     decisions = digest_json([STEP_VERSIONS["decisions"], scores, deciding])
-    runs = digest_json([STEP_VERSIONS["runs"], decisions, recipe.dedup.model_dump(mode="json")])
+    runs = digest_json([STEP_VERSIONS["runs"], decisions, recipe.dedup.signing()])
     return StepDigests(text, scores, decisions, runs)
 
 
@@ -217,7 +217,7 @@ class _UnitJob:
         if not len(kept):
             return
         taken = pa.array(kept)
-        quality = self.recipe.dedup.minhash.quality if self.recipe.dedup.minhash else None
+        quality = self.recipe.dedup.quality
         scores = measured.scores.take(taken)
         facts = pa.table(
             {

@@ -18,6 +18,7 @@ NUM_SAMPLES = 20
 LEDGER_COLUMNS = [
     *("doc_id", "source", "date", "fate", "stage", "reason", "num_bytes", "num_tokens", "duplicate_of"),
     "component_size",
+    "duplicate_in",
 ]
 _BEFORE_FILTERS = pl.when(pl.col("stage").is_in(["read", "extract"])).then(pl.col("reason")).alias("before")
 # What could not be read stays so, whatever the thresholds.
@@ -129,10 +130,11 @@ def _reasons(recipe: Recipe, rows: pl.Series) -> pl.Series:
 
 def _policy(recipe: Recipe) -> pl.Expr:
     """Sort key, ascending with nulls last, that puts the document to keep first; see corpus.dedup.keepers."""
-    minhash = recipe.dedup.minhash
-    if minhash is not None and minhash.keep == "earliest":
-        return pl.col("date")
-    quality = minhash.quality if minhash is not None and minhash.keep == "best_quality" else None
+    keep = recipe.dedup.keep
+    if keep in ("earliest", "latest"):
+        date = pl.col("date").rank("dense").cast(pl.Int64)
+        return date if keep == "earliest" else -date
+    quality = recipe.dedup.quality if keep == "best_quality" else None
     return -pl.col(quality or "num_bytes")
 
 
@@ -140,9 +142,11 @@ def _with_new_fate(frame: pl.DataFrame) -> pl.DataFrame:
     """Fates after dedup: of each component the first member that passes stays, by the policy and then by id."""
     component = pl.coalesce("duplicate_of", "doc_id").alias("component")
     frame = frame.with_row_index("row")
-    members = frame.filter((pl.col("component_size") > 1) & (pl.col("passes") == "kept")).with_columns(component)
+    ours = pl.col("duplicate_in").is_null()
+    members = frame.filter((pl.col("component_size") > 1) & (pl.col("passes") == "kept") & ours).with_columns(component)
     keepers = members.sort("policy", "doc_id", nulls_last=True).unique("component", keep="first", maintain_order=True)
-    stays = (pl.col("component_size") == 1) | pl.col("row").is_in(keepers["row"].implode())
+    alone = (pl.col("component_size") == 1) | pl.col("row").is_in(keepers["row"].implode())
+    stays = alone & pl.col("duplicate_in").is_null()  # what an older corpus keeps stays its own
     fate = pl.when((pl.col("passes") == "kept") & ~stays).then(pl.lit("duplicate")).otherwise(pl.col("passes"))
     reason = pl.when(fate == "duplicate").then(pl.col("reason")).otherwise(pl.col("new_reason"))
     return frame.with_columns(new_fate=fate, new_reason=reason)

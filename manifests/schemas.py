@@ -43,7 +43,8 @@ LEDGER = pa.schema(
         pa.field("num_bytes", pa.int64(), nullable=False),  # UTF-8 bytes of the final text; 0 without text
         pa.field("num_tokens", pa.int64()),  # null unless kept
         pa.field("duplicate_of", pa.string()),  # doc_id of the keeper; null unless duplicate
-        pa.field("duplicate_kind", pa.string()),  # exact or near; null unless duplicate
+        pa.field("duplicate_in", pa.string()),  # the older corpus that the keeper is in; null if it is in this one
+        pa.field("duplicate_kind", pa.string()),  # exact, normalized, url or near; null unless duplicate
         pa.field("jaccard", pa.float64()),  # estimated against the keeper; null unless duplicate
         pa.field("component_size", pa.int64()),  # documents in its duplicate component; 1 if alone
     ]
@@ -51,11 +52,13 @@ LEDGER = pa.schema(
 
 DUPLICATES = pa.schema(
     [
+        pa.field("row", pa.uint32(), nullable=False),  # row in the unit's documents.parquet
         pa.field("doc_id", pa.string(), nullable=False),
         pa.field("kept_doc_id", pa.string(), nullable=False),  # its own id for a keeper
-        pa.field("kind", pa.string(), nullable=False),  # keeper, exact, near
-        pa.field("jaccard", pa.float64(), nullable=False),  # estimated from signatures; 1.0 for keepers
-        pa.field("component_size", pa.int64(), nullable=False),
+        pa.field("kept_in", pa.string()),  # the older corpus that the kept document is in; null if it is in this one
+        pa.field("kind", pa.string(), nullable=False),  # keeper, exact, normalized, url, near
+        pa.field("jaccard", pa.float64()),  # estimated from signatures; 1.0 for equal words; null where one has none
+        pa.field("component_size", pa.int64(), nullable=False),  # the kept document and its duplicates
     ]
 )
 

@@ -361,6 +361,12 @@ def row_groups(uri: str, columns: Iterable[str] | None = None) -> Iterator[pa.Ta
             yield table
 
 
+def read_row_groups(uri: str, groups: list[int]) -> pa.Table:
+    """Some row groups of a Parquet file in one table. Raises IntegrityError, naming the file, where they are damaged."""
+    with open_parquet(uri) as file, _naming(uri):
+        return file.read_row_groups(groups) if groups else file.schema_arrow.empty_table()
+
+
 def read_table(uri: str, columns: Iterable[str] | None = None) -> pa.Table:
     """A whole Parquet file, or some of its columns.
 

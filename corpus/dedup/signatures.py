@@ -1,24 +1,28 @@
-"""What a unit leaves behind for deduplication: signatures, and sorted runs of exact keys and band keys.
+"""What a unit leaves behind for deduplication: signatures, and sorted runs of equality keys and band keys.
 
-signatures.parquet  one row per document that the filters keep, in row order: its facts, exact key and MinHash signature
-exact.parquet       a run (see corpus.dedup.runs) of (key_hi, key_lo, row)
-bands.parquet       a run of (key, row): one row per document and band
+signatures.parquet  one row per document that the filters keep, in row order: its facts, keys and MinHash signature
+<kind>.parquet      for each kind of equality (see corpus.dedup.keys) a sorted run of (high, low, row)
+bands.parquet       a sorted run of (key, row): one row per document and band
+
+The runs stay: they are the index against which later corpora are deduplicated.
 """
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from corpus.dedup.exact import exact_keys
-from corpus.dedup.runs import UInt32s, partition_of, uint32s, uint64s, write_run
+from corpus.dedup.keys import equality_keys, kinds
+from corpus.dedup.runs import UInt32s, uint32s
 from corpus.recipe import Dedup
 from filters.base import Documents
 from filters.kernels.minhash import DTYPES, Values, band_keys, minhash_signatures, permutations
 from manifests.shards import FileEntry, join, write_table
 
-EXACT_RUN = pa.schema(
+EQUAL_RUN = pa.schema(
     [
-        pa.field("key_hi", pa.uint64(), nullable=False),
-        pa.field("key_lo", pa.uint64(), nullable=False),
+        pa.field("high", pa.uint64(), nullable=False),
+        pa.field("low", pa.uint64(), nullable=False),
         pa.field("row", pa.uint32(), nullable=False),
     ]
 )
@@ -32,23 +36,26 @@ FACTS = pa.schema(
         pa.field("num_bytes", pa.int64(), nullable=False),
         pa.field("date", pa.string()),
         pa.field("quality", pa.float64(), nullable=False),
-        pa.field("exact_hi", pa.uint64(), nullable=False),  # xxh3-128 of the final text
-        pa.field("exact_lo", pa.uint64(), nullable=False),
     ]
 )
 
 
 def signatures_schema(config: Dedup) -> pa.Schema:
-    """FACTS, and with MinHash `signature`: the values, little-endian, one after another; its metadata has `scheme`."""
+    """FACTS, for each kind of equality `<kind>_high` and `<kind>_low` (null where a document has no such key), and with
+    MinHash `signature`: the values, little-endian, one after another (null without words); its metadata has `scheme`.
+    """
+    schema = FACTS
+    for kind in kinds(config):
+        schema = schema.append(pa.field(f"{kind}_high", pa.uint64())).append(pa.field(f"{kind}_low", pa.uint64()))
     minhash = config.minhash
     if minhash is None:
-        return FACTS
+        return schema
     width = np.dtype(DTYPES[minhash.scheme]).itemsize * minhash.bands * minhash.rows
-    return FACTS.append(pa.field("signature", pa.binary(width), nullable=False, metadata={"scheme": minhash.scheme}))
+    return schema.append(pa.field("signature", pa.binary(width), metadata={"scheme": minhash.scheme}))
 
 
 class RunWriter:
-    """Takes a unit's kept documents batch by batch, and writes the three files at the end.
+    """Takes a unit's kept documents batch by batch, and writes the files at the end.
 
     Holds 4 (affine64: 8) * bands * rows + 12 * bands + about 100 bytes for each document, never its text.
     """
@@ -65,16 +72,16 @@ class RunWriter:
         rows: uint32 (num_documents,), rising, also from call to call. facts: doc_id, num_bytes, date (may be null),
         quality (higher is better), a row for each document.
         """
-        text = documents.text
-        has_text = np.diff(text.offsets) > 0
-        high, low = exact_keys(text)
-        columns = {"row": pa.array(rows), **{name: facts[name] for name in ("doc_id", "num_bytes", "date", "quality")}}
-        columns |= {"exact_hi": pa.array(high), "exact_lo": pa.array(low)}
+        has_text = np.diff(documents.text.offsets) > 0
+        columns = {"row": pa.array(rows), **{name: facts[name] for name in FACTS.names[1:]}}
+        for kind, (high, low, has_key) in equality_keys(documents, self.config).items():
+            missing = ~np.asarray(has_key)
+            columns |= {f"{kind}_high": pa.array(high, mask=missing), f"{kind}_low": pa.array(low, mask=missing)}
         minhash = self.config.minhash
         if minhash is not None:
             drawn = permutations(minhash.bands * minhash.rows, minhash.seed, minhash.scheme)
-            signed = minhash_signatures(text, documents.words(), minhash.ngram, drawn)
-            columns["signature"] = _as_binary(signed.values)
+            signed = minhash_signatures(documents.text, documents.words(), minhash.ngram, drawn)
+            columns["signature"] = _as_binary(signed.values, signed.num_shingles > 0)
             found = np.flatnonzero(signed.num_shingles)
             keys = band_keys(signed.values[found], minhash.bands, minhash.rows)
             self._bands.append(
@@ -88,39 +95,42 @@ class RunWriter:
         signatures = pa.concat_tables(self._signatures).combine_chunks()
         assert (np.diff(uint32s(signatures, "row").astype(np.int64)) > 0).all(), "rows must rise"
         entries = [write_table(join(self.unit_uri, "signatures.parquet"), signatures, "signatures.parquet")]
-        if self.config.exact:
-            columns = [signatures[name] for name in ("exact_hi", "exact_lo", "row")]
-            keys = ("key_hi", "key_lo", "row")
-            entries.append(self._write_sorted("exact.parquet", pa.table(columns, schema=EXACT_RUN), keys))
+        for kind in kinds(self.config):
+            columns = [f"{kind}_high", f"{kind}_low", "row"]
+            run = signatures.select(columns).drop_null().rename_columns(EQUAL_RUN.names).cast(EQUAL_RUN)
+            entries.append(self._write_sorted(f"{kind}.parquet", run))
         if self.config.minhash is not None:
-            entries.append(self._write_sorted("bands.parquet", pa.concat_tables(self._bands), ("key", "row")))
+            entries.append(self._write_sorted("bands.parquet", pa.concat_tables(self._bands)))
         return entries
 
-    def _write_sorted(self, name: str, table: pa.Table, order: tuple[str, ...]) -> FileEntry:
-        positions = np.lexsort([table[column].to_numpy() for column in reversed(order)])
-        ordered = table.take(pa.array(positions))
-        num_partitions = self.config.partitions
-        partitions = partition_of(uint64s(ordered, order[0]), num_partitions)
-        return write_run(join(self.unit_uri, name), ordered, partitions, num_partitions, name)
+    def _write_sorted(self, name: str, table: pa.Table) -> FileEntry:
+        order = np.lexsort([table[column].to_numpy() for column in reversed(table.column_names)])
+        return write_table(join(self.unit_uri, name), table.take(pa.array(order)), name)
 
 
-def _as_binary(values: Values) -> pa.Array:
-    """Values (num_documents, num_permutations) as fixed-size binary, little-endian."""
+def _as_binary(values: Values, has_shingles: npt.NDArray[np.bool_]) -> pa.Array:
+    """Values (num_documents, num_permutations) as fixed-size binary, little-endian; null without shingles."""
     dtype = values.dtype.newbyteorder("<")
     data = pa.py_buffer(np.ascontiguousarray(values, dtype))
-    return pa.Array.from_buffers(pa.binary(dtype.itemsize * values.shape[1]), len(values), [None, data])
+    kind = pa.binary(dtype.itemsize * values.shape[1])
+    plain = pa.Array.from_buffers(kind, len(values), [None, data])
+    return pc.if_else(pa.array(has_shingles), plain, pa.scalar(None, kind))
 
 
-def signature_values(table: pa.Table) -> Values:
-    """Values (num_documents, num_permutations) of a table's `signature` column, uint32 or uint64 by its scheme."""
+def signature_values(table: pa.Table) -> tuple[Values, npt.NDArray[np.int64]]:
+    """A table's signatures: values (num_signatures, num_permutations), and which of them each row has.
+
+    The latter is int64 (num_rows,), -1 where a row has none. The values are uint32 or uint64 by the column's scheme.
+    """
     field = table.schema.field("signature")
     dtype = np.dtype(DTYPES[field.metadata[b"scheme"].decode()]).newbyteorder("<")
     width = field.type.byte_width // dtype.itemsize
-    joined = table["signature"].combine_chunks()
-    joined = pa.concat_arrays(joined.chunks) if isinstance(joined, pa.ChunkedArray) else joined
+    is_valid = table["signature"].is_valid().to_numpy()
+    places = np.where(is_valid, np.cumsum(is_valid) - 1, -1)
+    joined = pa.concat_arrays([pa.array([], field.type), *table["signature"].drop_null().chunks])
     data = joined.buffers()[1]
     values: Values = np.frombuffer(data, dtype) if data is not None else np.zeros(0, dtype)
-    return values[joined.offset * width : (joined.offset + len(joined)) * width].reshape(len(joined), width)
+    return values[joined.offset * width : (joined.offset + len(joined)) * width].reshape(len(joined), width), places
 
 
 def take_rows(signatures: pa.Table, rows: UInt32s) -> pa.Table:

@@ -1,44 +1,64 @@
-"""The folder of intermediate files of one deduplication, and the plan that its tasks share.
+"""The folder of intermediate files of one deduplication, the plan that its tasks share, and what makes them resumable.
 
 Tasks get a few bytes each and read the plan from here, so that ten thousand units do not travel with each partition.
+Each task leaves a commit record beside its files: a build that was killed goes on with the tasks that have none.
 """
 
+import functools
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Any
 
-import pyarrow as pa
+import numpy as np
 
-from corpus.dedup.runs import UInt64s, uint64s, write_by_node
-from manifests.shards import join, read_bytes, read_table, write_bytes
+from corpus.commits import committed, write_commit
+from manifests.shards import FileEntry, exists, join, read_bytes, read_table, remove, write_bytes
 
 FOLDER = "duplicates/work"
 PLAN = "plan.json"
-EXACT_LOSERS = "exact-losers.parquet"  # node: all but the first of each set of equal texts
-MEMBERS = "members.parquet"  # node, component: all documents in components of two or more
+TWINS = "twins.parquet"  # node, component: documents with equal words, whose signatures are therefore equal
+MEMBERS = "members.parquet"  # node, component: all documents that may be tied to another
 
-PAIRS = pa.schema([pa.field("first", pa.uint64(), nullable=False), pa.field("node", pa.uint64(), nullable=False)])
+# A group of units is one task: few enough files for the partitions to open, few enough documents to hold their facts.
+GROUP_UNITS = 64
+GROUP_DOCUMENTS = 500_000
+
+Item = dict[str, Any]
+Numbered = Callable[["Work", int], list[FileEntry]]
+
+
+@dataclass(frozen=True)
+class SignedUnit:
+    """A unit with the files of a RunWriter. `root`: of its corpus, "" for the one being built; `corpus`: its name."""
+
+    unit_id: str
+    num_documents: int
+    root: str = ""
+    corpus: str | None = None
 
 
 @dataclass(frozen=True)
 class Work:
-    """What every task knows: unit_ids sorted; partitions; `keep`: the policy that picks a component's keeper."""
+    """What every task knows. units: those of older corpora first; num_old: how many they are; digest: of all inputs."""
 
     out: str
-    unit_ids: list[str]
+    digest: str
+    units: list[SignedUnit]
+    num_old: int
+    config: dict[str, Any]  # a Dedup, paths aside
     partitions: int
-    keep: Literal["longest", "best_quality", "earliest"]
 
     def save(self) -> None:
-        """Write the plan for the tasks."""
-        plan = asdict(self)
-        del plan["out"]
-        write_bytes(self.file(PLAN), json.dumps(plan).encode())
-
-    @classmethod
-    def open(cls, out: str) -> "Work":
-        """The plan that is saved below this corpus folder."""
-        return cls(out=out, **json.loads(read_bytes(join(out, FOLDER, PLAN))))
+        """Write the plan for the tasks; intermediate files of another plan are removed."""
+        text = json.dumps({key: value for key, value in asdict(self).items() if key != "out"}).encode()
+        try:
+            if read_bytes(self.file(PLAN)) == text:
+                return
+        except FileNotFoundError:
+            pass
+        remove(join(self.out, "duplicates"))
+        write_bytes(self.file(PLAN), text)
 
     def file(self, name: str) -> str:
         """Where an intermediate file lies."""
@@ -46,13 +66,56 @@ class Work:
 
     def unit_file(self, ordinal: int, name: str) -> str:
         """Where a file of a unit lies."""
-        return join(self.out, "units", self.unit_ids[ordinal], name)
+        unit = self.units[ordinal]
+        return join(unit.root or self.out, "units", unit.unit_id, name)
 
-    def write_pairs(self, name: str, firsts: UInt64s, nodes: UInt64s) -> None:
-        """Write pairs, sorted by their second node."""
-        write_by_node(self.file(name), pa.table([firsts, nodes], schema=PAIRS))
+    def groups(self) -> list[range]:
+        """Ordinals of units that are worked on together; none has units of older corpora and of this one."""
+        found = [range(0)]
+        size = 0
+        for ordinal, unit in enumerate(self.units):
+            size += unit.num_documents
+            if len(found[-1]) == GROUP_UNITS or size > GROUP_DOCUMENTS or ordinal == self.num_old:
+                found.append(range(ordinal, ordinal))
+                size = unit.num_documents
+            found[-1] = range(found[-1].start, ordinal + 1)
+        return [group for group in found if len(group)]
 
-    def read_pairs(self, name: str) -> tuple[UInt64s, UInt64s]:
-        """Pairs as written."""
-        table = read_table(self.file(name))
-        return uint64s(table, "first"), uint64s(table, "node")
+    def excluded(self, ordinal: int) -> np.ndarray:
+        """Rows of a unit that take no part: removed ones, and in older corpora those that were duplicates."""
+        unit = self.units[ordinal]
+        root = unit.root or self.out
+        gone = join(root, "removed", f"{unit.unit_id}.parquet")
+        rows = [read_table(gone, ["row"])["row"].to_numpy()] if exists(gone) else []
+        if ordinal < self.num_old:
+            decided = read_table(join(root, "duplicates", f"{unit.unit_id}.parquet"), ["row", "kind"])
+            rows.append(decided["row"].to_numpy()[decided["kind"].to_numpy() != "keeper"])
+        return np.concatenate([np.zeros(0, np.uint32), *rows])
+
+
+@functools.lru_cache(maxsize=1)
+def _open(out: str, digest: str) -> Work:
+    plan = json.loads(read_bytes(join(out, FOLDER, PLAN)))
+    assert plan["digest"] == digest
+    plan["units"] = [SignedUnit(**unit) for unit in plan["units"]]
+    return Work(out=out, **plan)
+
+
+def numbered_task(task: Numbered) -> Callable[[Item], Item]:
+    """A task of items {out, digest, number}: skipped where its commit record and files are there, else committed."""
+
+    @functools.wraps(task)
+    def run(item: Item) -> Item:
+        work, number = _open(item["out"], item["digest"]), item["number"]
+        uri = work.file(f"{task.__name__}-{number:05}.json")
+        if committed(work.out, uri, work.digest):
+            return {"reused": True}
+        write_commit(uri, work.digest, task(work, number))
+        return {}
+
+    return run
+
+
+def items(work: Work, count: int) -> list[Item]:
+    """The items of a numbered task."""
+    return [{"out": work.out, "digest": work.digest, "number": number} for number in range(count)]

@@ -148,7 +148,7 @@ def band_keys(values: Values, bands: int, rows: int) -> npt.NDArray[np.uint64]:
 
 
 @kernel
-def _absorb(state: Any, chunk: Any) -> Any:
+def absorb(state: Any, chunk: Any) -> Any:
     """The state after 8 more bytes; a bijection of the chunk, so words of one length up to 8 bytes never collide."""
     state = (state ^ chunk) * _MULTIPLIER
     return state ^ (state >> _32)
@@ -167,7 +167,7 @@ def _hash_plain(data: Any, start: int, end: int) -> Any:
         digits = (chunk + _FROM_0) & ~(chunk + _AFTER_9) & HIGH_BITS
         if (chunk & HIGH_BITS) != _0 or (letters | digits) != (HIGH_BITS & low_bytes(size)):
             return False, _0
-        state = _absorb(state, chunk | (letters >> _2))
+        state = absorb(state, chunk | (letters >> _2))
         position += size
     return True, mix(state ^ np.uint64(end - start))
 
@@ -192,7 +192,7 @@ def _encode(code: int) -> Any:
 def _close(state: Any, pending: Any, length: int) -> Any:
     """The hash of a word of `length` bytes, of which length % 8 are pending."""
     if length % 8:
-        state = _absorb(state, pending)
+        state = absorb(state, pending)
     return mix(state ^ np.uint64(length))
 
 
@@ -224,7 +224,7 @@ def _hash_any(data: Any, start: int, end: int, table: Any, hashes: Any, count: i
         length += size
         pending |= encoded << np.uint64(8 * fill)
         if fill + size >= 8:
-            state = _absorb(state, pending)
+            state = absorb(state, pending)
             pending = encoded >> np.uint64(8 * (8 - fill))
     if length > 0:
         hashes[count] = _close(state, pending, length)
@@ -233,7 +233,7 @@ def _hash_any(data: Any, start: int, end: int, table: Any, hashes: Any, count: i
 
 
 @kernel
-def _fold_words(data: Any, starts: Any, ends: Any, table: Any, hashes: Any) -> int:
+def fold_words(data: Any, starts: Any, ends: Any, table: Any, hashes: Any) -> int:
     """Hashes of the folded words of one document into `hashes`; returns how many."""
     count = 0
     for word in range(len(starts)):
@@ -325,7 +325,7 @@ def _sign(data: Any, offsets: Any, words: Any, scheme: Any, table: Any, out: Any
     shingles = np.empty(room + _BLOCK, factors.dtype)
     for document in range(len(bounds) - 1):
         first, last = bounds[document], bounds[document + 1]
-        num_words = _fold_words(data, starts[first:last], ends[first:last], table, hashes)
+        num_words = fold_words(data, starts[first:last], ends[first:last], table, hashes)
         found = _combine_shingles(hashes, num_words, ngram, shingles)
         num_shingles[document] = found
         if found and shingles.itemsize == 8:
@@ -341,5 +341,5 @@ def _hash_bands(values: Any, rows: int, keys: Any) -> None:
         for band in range(keys.shape[1]):
             state = mix(_START + np.uint64(band))
             for row in range(rows):
-                state = _absorb(state, np.uint64(values[document, band * rows + row]))
+                state = absorb(state, np.uint64(values[document, band * rows + row]))
             keys[document, band] = mix(state)

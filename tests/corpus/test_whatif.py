@@ -151,8 +151,10 @@ paths = ["*.jsonl"]
 [[filter]]
 rule = "gopher_quality"
 min_stop_words = 0
-[dedup.minhash]
+[dedup]
 keep = "{keep}"
+[dedup.minhash]
+threshold = 0.5
 [tokenize]
 tokenizer = "train:300"
 """

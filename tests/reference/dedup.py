@@ -1,9 +1,10 @@
-"""The slow, obvious twin of corpus.dedup: everything in memory, every pair compared."""
+"""The slow, obvious twin of corpus.dedup: everything in memory, each document compared with every keeper before it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
+from corpus.dedup.keys import normalized_url
 from corpus.recipe import Dedup
 from filters.kernels.minhash import permutations
 from tests.reference import minhash
@@ -15,6 +16,7 @@ class Document:
     text: str
     date: str | None = None
     quality: float = 0.0
+    url: str | None = None
 
     @property
     def num_bytes(self) -> int:
@@ -31,9 +33,15 @@ def signature(text: str, config: Dedup) -> list[int] | None:
     return minhash.signature(shingles, factors.tolist(), summands.tolist())
 
 
-def are_linked(first: Document, second: Document, config: Dedup) -> bool:
-    if config.exact and first.text == second.text:
-        return True
+def jaccard(first: Document, second: Document, config: Dedup) -> float | None:
+    """Estimated from signatures; None where a document has none."""
+    ours, theirs = signature(first.text, config), signature(second.text, config)
+    if ours is None or theirs is None:
+        return None
+    return sum(a == b for a, b in zip(ours, theirs, strict=True)) / len(ours)
+
+
+def share_a_band(first: Document, second: Document, config: Dedup) -> bool:
     ours, theirs = signature(first.text, config), signature(second.text, config)
     if config.minhash is None or ours is None or theirs is None:
         return False
@@ -41,45 +49,66 @@ def are_linked(first: Document, second: Document, config: Dedup) -> bool:
     return any(ours[start : start + rows] == theirs[start : start + rows] for start in range(0, len(ours), rows))
 
 
-def components(documents: list[Document], config: Dedup) -> list[list[Document]]:
-    component = {document.doc_id: [document] for document in documents}
-    for first, second in combinations(documents, 2):
-        ours, theirs = component[first.doc_id], component[second.doc_id]
-        if ours is not theirs and are_linked(first, second, config):
-            ours += theirs
-            component.update({document.doc_id: ours for document in theirs})
-    unique = {id(members): members for members in component.values()}
-    return [members for members in unique.values() if len(members) > 1]
+def same_words(first: Document, second: Document) -> bool:
+    words = minhash.folded_words(first.text)
+    return bool(words) and words == minhash.folded_words(second.text)
 
 
-def keeper(members: list[Document], keep: str) -> Document:
-    def rank(document: Document) -> tuple[Any, ...]:
-        policies: dict[str, tuple[Any, ...]] = {
-            "longest": (-document.num_bytes,),
-            "best_quality": (-document.quality,),
-            "earliest": (document.date is None, document.date or ""),
-        }
-        return (*policies[keep], document.doc_id)
-
-    return min(members, key=rank)
-
-
-def row_of(document: Document, kept: Document, size: int, config: Dedup) -> dict[str, Any]:
-    kind, jaccard = "keeper" if document is kept else "exact", 1.0
-    if document.text != kept.text:
-        ours, theirs = signature(document.text, config), signature(kept.text, config)
-        assert ours is not None
-        assert theirs is not None
-        kind, jaccard = "near", sum(a == b for a, b in zip(ours, theirs, strict=True)) / len(ours)
-    values = (document.doc_id, kept.doc_id, kind, jaccard, size)
-    return dict(zip(("doc_id", "kept_doc_id", "kind", "jaccard", "component_size"), values, strict=True))
+def tie(first: Document, second: Document, config: Dedup) -> str | None:
+    """The kind of the strongest tie between two documents."""
+    if config.exact and first.text == second.text:
+        return "exact"
+    if config.normalized and same_words(first, second):
+        return "normalized"
+    if config.url and first.url and second.url and normalized_url(first.url) == normalized_url(second.url):
+        return "url"
+    if config.minhash is None or not share_a_band(first, second, config):
+        return None
+    estimate = jaccard(first, second, config)
+    return "near" if estimate is not None and estimate >= config.minhash.threshold else None
 
 
-def duplicates(documents: list[Document], config: Dedup) -> dict[str, dict[str, Any]]:
-    """A row of schemas.DUPLICATES for each document in a component of two or more, by doc_id."""
-    keep = config.minhash.keep if config.minhash else "longest"
+def rank(document: Document, keep: str) -> tuple[Any, ...]:
+    """The least is preferred."""
+    dates = sorted([document.date] if document.date else [])
+    policies: dict[str, tuple[Any, ...]] = {
+        "longest": (-document.num_bytes,),
+        "best_quality": (-document.quality,),
+        "earliest": (not dates, *dates),
+        "latest": (not dates, *[[-ord(character) for character in date] for date in dates]),
+    }
+    return (policies[keep], document.doc_id)
+
+
+def duplicates(
+    documents: Sequence[Document], config: Dedup, older: Sequence[Document] = (), corpus: str | None = None
+) -> dict[str, dict[str, Any]]:
+    """Rows of schemas.DUPLICATES, `row` aside, by doc_id. older: the documents that an older corpus keeps."""
+    order = sorted(older, key=lambda document: rank(document, config.keep))
+    kept = list(order)
+    found: dict[str, tuple[Document, str]] = {}
+    strength = ["exact", "normalized", "url", "near"]
+    for document in sorted(documents, key=lambda document: rank(document, config.keep)):
+        if not document.text:
+            continue
+        ties = [(tie(document, keeper, config), place) for place, keeper in enumerate(kept)]
+        best = min(((strength.index(kind), place) for kind, place in ties if kind), default=None)
+        if best is None:
+            kept.append(document)
+        else:
+            found[document.doc_id] = (kept[best[1]], strength[best[0]])
+    sizes: dict[str, int] = {}
+    for keeper, _ in found.values():
+        sizes[keeper.doc_id] = sizes.get(keeper.doc_id, 1) + 1
+    old = {document.doc_id for document in older}
+    members = [(document, *found.get(document.doc_id, (document, "keeper"))) for document in documents]
     rows = {}
-    for members in components([document for document in documents if document.text], config):
-        kept = keeper(members, keep)
-        rows |= {document.doc_id: row_of(document, kept, len(members), config) for document in members}
+    for document, keeper, kind in members:
+        if keeper.doc_id in sizes:
+            same = kind in ("keeper", "exact", "normalized")
+            estimate = 1.0 if same else jaccard(document, keeper, config)
+            owner = corpus if keeper.doc_id in old else None
+            values = (document.doc_id, keeper.doc_id, owner, kind, estimate, sizes[keeper.doc_id])
+            names = ("doc_id", "kept_doc_id", "kept_in", "kind", "jaccard", "component_size")
+            rows[document.doc_id] = dict(zip(names, values, strict=True))
     return rows

@@ -1,14 +1,15 @@
 """Small corpora for the tests of deduplication, and maps that run its tasks in this process."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from corpus.dedup.signatures import RunWriter
-from corpus.dedup.stage import deduplicate
+from corpus.dedup.stage import clean, deduplicate
+from corpus.dedup.work import SignedUnit
 from corpus.recipe import Dedup
 from filters.base import Documents
 from manifests.shards import FileEntry, join, read_table
@@ -39,7 +40,8 @@ def tables(documents: list[Document]) -> tuple[Documents, pa.Table]:
     """A batch, and its facts."""
     doc_ids = pa.array([document.doc_id for document in documents], pa.string())
     text = pa.array([document.text for document in documents], pa.large_string())
-    batch = Documents(pa.table({"doc_id": doc_ids, "url": pa.nulls(len(documents), pa.string()), "text": text}))
+    urls = pa.array([document.url for document in documents], pa.string())
+    batch = Documents(pa.table({"doc_id": doc_ids, "url": urls, "text": text}))
     facts = {
         "doc_id": doc_ids,
         "num_bytes": pa.array([document.num_bytes for document in documents], pa.int64()),
@@ -61,13 +63,27 @@ def write_unit_runs(
     return writer.finish()
 
 
-def build(out: str, units: Units, config: Dedup, run_map: Any = in_order) -> list[FileEntry]:
+def signed(units: Units, root: str = "", corpus: str | None = None) -> list[SignedUnit]:
+    """What deduplication must know of units whose runs are written."""
+    return [SignedUnit(unit_id, len(documents), root, corpus) for unit_id, documents in sorted(units.items())]
+
+
+def build(
+    out: str, units: Units, config: Dedup, run_map: Any = in_order, older: Sequence[SignedUnit] = ()
+) -> list[FileEntry]:
     """Write all runs and deduplicate."""
     for unit_id, documents in units.items():
         write_unit_runs(out, unit_id, documents, config)
-    return deduplicate(out, sorted(units), config, run_map)
+    entries = deduplicate(out, signed(units), list(older), config, "digest", run_map)
+    clean(out)
+    return entries
 
 
 def rows(out: str, units: Units) -> dict[str, list[dict[str, Any]]]:
-    """The duplicates table of each unit."""
-    return {unit_id: read_table(join(out, "duplicates", f"{unit_id}.parquet")).to_pylist() for unit_id in units}
+    """The duplicates table of each unit, without the column `row`, whose value is checked here."""
+    found = {}
+    for unit_id, documents in units.items():
+        place = {document.doc_id: 2 * number + 1 for number, document in enumerate(documents)}
+        found[unit_id] = read_table(join(out, "duplicates", f"{unit_id}.parquet")).to_pylist()
+        assert all(row.pop("row") == place[row["doc_id"]] for row in found[unit_id])
+    return found

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpus.dedup import runs
-from corpus.dedup.runs import nodes_of, partition_of, read_run, read_unit, rows_of, write_by_node, write_run
+from corpus.dedup.runs import nodes_of, partition_of, read_nodes, read_part, rows_of, write_by_node, write_cut
 
 LAST_KEY = (1 << 64) - 1
 
@@ -26,19 +26,18 @@ def test_partitions_rise_with_keys_and_stay_in_range(keys: list[int], num_partit
     assert all(0 <= partition < num_partitions for partition in found.tolist())
 
 
-def test_each_partition_of_a_run_is_found_also_when_it_is_empty(tmp_path: Path) -> None:
+def test_each_partition_is_found_also_when_it_is_empty_and_keeps_its_order(tmp_path: Path) -> None:
     uri = str(tmp_path / "run.parquet")
-    table = pa.table({"key": pa.array([3, 5, 9], pa.uint64())})
-    entry = write_run(uri, table, np.array([1, 1, 4]), 6, "run.parquet")
-    assert (entry.path, entry.rows) == ("run.parquet", 3)
-    found = [read_run(uri, partition, 6)["key"].to_pylist() for partition in range(6)]
-    assert found == [[], [3, 5], [], [], [9], []]
+    keys = np.array([9, 1, 8, 2], np.uint64) << np.uint64(60)
+    entry = write_cut(uri, pa.table({"key": keys, "row": [1, 2, 3, 4]}), keys, 4, "run.parquet")
+    assert (entry.path, entry.rows) == ("run.parquet", 4)
+    assert [read_part(uri, partition)["row"].to_pylist() for partition in range(4)] == [[2, 4], [], [1, 3], []]
 
 
-def test_a_run_of_nothing_has_all_its_partitions(tmp_path: Path) -> None:
+def test_a_file_of_nothing_has_all_its_partitions(tmp_path: Path) -> None:
     uri = str(tmp_path / "run.parquet")
-    write_run(uri, pa.table({"key": pa.array([], pa.uint64())}), np.zeros(0, np.int64), 2, "run.parquet")
-    assert [read_run(uri, partition, 2).num_rows for partition in range(2)] == [0, 0]
+    write_cut(uri, pa.table({"key": pa.array([], pa.uint64())}), np.zeros(0, np.uint64), 2, "run.parquet")
+    assert [read_part(uri, partition).num_rows for partition in range(2)] == [0, 0]
 
 
 def test_nodes_hold_unit_and_row() -> None:
@@ -56,12 +55,13 @@ def test_rows_of_a_unit_are_found_across_row_groups(
     units = {0: [0, 5], 2: [1, 2, 3], 3: [0], (1 << 31) - 1: [(1 << 32) - 1]}
     nodes = np.concatenate([nodes_of(unit, np.array(rows, np.uint32)) for unit, rows in units.items()])
     uri = str(tmp_path / "nodes.parquet")
-    write_by_node(uri, pa.table({"node": nodes}))
-    found = {unit: rows_of(read_unit(uri, unit)["node"].to_numpy()).tolist() for unit in [0, 1, 2, 3, 4, (1 << 31) - 1]}
+    write_by_node(uri, pa.table({"node": nodes}), "nodes.parquet")
+    asked = [0, 1, 2, 3, 4, (1 << 31) - 1]
+    found = {unit: rows_of(read_nodes(uri, unit << 32, (unit + 1) << 32)["node"].to_numpy()).tolist() for unit in asked}
     assert found == {1: [], 4: [], **units}
 
 
 def test_a_file_without_rows_has_no_rows_of_any_unit(tmp_path: Path) -> None:
     uri = str(tmp_path / "nodes.parquet")
-    write_by_node(uri, pa.table({"node": pa.array([], pa.uint64())}))
-    assert read_unit(uri, 0).num_rows == 0
+    write_by_node(uri, pa.table({"node": pa.array([], pa.uint64())}), "nodes.parquet")
+    assert read_nodes(uri, 0, 1 << 32).num_rows == 0
