@@ -40,13 +40,13 @@ def quality(documents: Documents, words: Words, stop_words: Sequence[str]) -> Co
     num_words and mean_word_chars are of the words that are more than symbols, the ratios of all words; lines are
     those of str.splitlines, blank ones included.
     """
-    spoken = has_more_than_symbols(documents.text, words)
+    spoken = has_more_than_symbols(words)
     return _quality(documents, words, spoken, count_stop_words(words, stop_words, any_case=False))
 
 
 def published_quality(documents: Documents, words: Words, stop_words: Sequence[str]) -> Columns:
     """As `quality`, but by datatrove 0.2.0: fewer code points are symbols, and each copy of a stop word counts."""
-    spoken = has_more_than_symbols(documents.text, words, published=True)
+    spoken = has_more_than_symbols(words, published=True)
     return _quality(documents, words, spoken, count_stop_word_copies(words, stop_words))
 
 
@@ -95,7 +95,7 @@ def _repetition(documents: Documents, words: Words, line_parts: Segments) -> Col
         num_repeated, repeated_chars = repeated_segments(parts)
         columns[f"duplicate_{name}_ratio"] = ratio(num_repeated, np.diff(parts.offsets))
         columns[f"duplicate_{name}_char_ratio"] = ratio(repeated_chars, num_chars)
-    top, duplicate = ngram_chars(text, words)
+    top, duplicate = ngram_chars(words)
     for kind, sizes, chars in (("top", TOP_NGRAMS, top), ("duplicate", DUPLICATE_NGRAMS, duplicate)):
         for size, part in zip(sizes, chars, strict=True):
             columns[f"{kind}_{size}_gram_char_ratio"] = ratio(part, num_chars)

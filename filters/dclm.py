@@ -35,7 +35,7 @@ def quality(documents: Documents, words: Words, stop_words: Sequence[str]) -> Co
     num_hashes, num_ellipses = count_symbols(text)
     num_ellipses = num_ellipses + count_spaced_ellipses(text)
     return {
-        "num_words": np.diff(alphanumeric_words(text, words).offsets).astype(np.float64),
+        "num_words": np.diff(alphanumeric_words(words).offsets).astype(np.float64),
         "mean_word_chars": ratio(sum_by_document(split.num_chars, split.offsets), num_split),
         "hash_ratio": ratio(num_hashes, num_split),
         "ellipsis_ratio": ratio(num_ellipses, num_split),
@@ -43,7 +43,7 @@ def quality(documents: Documents, words: Words, stop_words: Sequence[str]) -> Co
         "bullet_line_ratio": ratio(num_bullet_lines, num_lines),
         "ellipsis_line_ratio": ratio(num_ellipsis_lines, num_lines),
         "alphabetic_word_ratio": ratio(sum_by_document(split.has_letter, split.offsets), num_split),
-        "num_stop_words": count_stop_word_occurrences(text, split, stop_words).astype(np.float64),
+        "num_stop_words": count_stop_word_occurrences(split, stop_words).astype(np.float64),
     }
 
 
@@ -54,7 +54,7 @@ def repetition(documents: Documents, words: Words) -> Columns:
     1, since overlapping copies count in full.
     """
     text, lines = documents.text, documents.lines
-    words = alphanumeric_words(text, words)
+    words = alphanumeric_words(words)
     num_chars = sum_by_document(words.num_chars, words.offsets)
     ngrams = ngram_repetition(words)
     text_chars = sum_by_document(lines.num_chars, lines.offsets) + lines.num_line_ends

@@ -287,4 +287,4 @@ def _replaced(text: TextBuffers, words: Words, recuts: list[_Recut]) -> Words:
     starts, ends, hashes, num_chars, has_letter = (
         np.concatenate([*column, before[old_end:]]) for column, before in zip(pieces, old, strict=True)
     )
-    return Words(starts, ends, np.searchsorted(starts, text.offsets), hashes, num_chars, has_letter)
+    return Words(text.data, starts, ends, np.searchsorted(starts, text.offsets), hashes, num_chars, has_letter)

@@ -20,7 +20,7 @@ def found_words(find_words: Callable[[TextBuffers], Words], text: TextBuffers) -
     """The words of each document."""
     words = find_words(text)
     spans = zip(words.starts.tolist(), words.ends.tolist(), strict=True)
-    cut = [text.data[start:end].tobytes().decode() for start, end in spans]
+    cut = [words.data[start:end].tobytes().decode() for start, end in spans]
     return [cut[first:last] for first, last in itertools.pairwise(words.offsets.tolist())]
 
 

@@ -54,13 +54,13 @@ def _is_symbol(published: bool) -> npt.NDArray[np.bool_]:
     return table
 
 
-def has_more_than_symbols(text: TextBuffers, words: Words, published: bool = False) -> npt.NDArray[np.bool_]:
+def has_more_than_symbols(words: Words, published: bool = False) -> npt.NDArray[np.bool_]:
     """Words with a code point that is no symbol: bool (num_words,).
 
     published: by the shorter list of symbols of datatrove 0.2.0, which knew few ends of sentences.
     """
     found = np.zeros(len(words.starts), np.bool_)
-    _has_more_than_symbols(text.data, words.starts, words.ends, _is_symbol(published), found)
+    _has_more_than_symbols(words.data, words.starts, words.ends, _is_symbol(published), found)
     return found
 
 
@@ -119,7 +119,7 @@ def _paragraphs(data: Any, offsets: Any, classes: Any, out: Any) -> None:
         segment_offsets[document + 1] = segment
 
 
-def ngram_chars(text: TextBuffers, words: Words) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def ngram_chars(words: Words) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Code points that datatrove counts in repeated n-grams: int64 (3, num_documents) and int64 (6, num_documents).
 
     The first: copies of the most frequent 2-, 3- and 4-gram times its length with a space between words; of those
@@ -139,7 +139,7 @@ def ngram_chars(text: TextBuffers, words: Words) -> tuple[npt.NDArray[np.int64],
     top = np.zeros((len(TOP_NGRAMS), num_documents), np.int64)
     duplicate = np.zeros((len(DUPLICATE_NGRAMS), num_documents), np.int64)
     spans = (words.starts, words.ends, words.hashes, words.num_chars)
-    _ngram_chars(text.data, words.offsets, spans, room, (top, duplicate))
+    _ngram_chars(words.data, words.offsets, spans, room, (top, duplicate))
     return top, duplicate
 
 

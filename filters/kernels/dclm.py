@@ -34,12 +34,13 @@ def alphanumeric() -> npt.NDArray[np.bool_]:
     return table
 
 
-def alphanumeric_words(text: TextBuffers, words: Words) -> Words:
+def alphanumeric_words(words: Words) -> Words:
     """The words whose first code point is a letter or a number (str.isalnum)."""
     used = np.zeros(len(words.starts), np.bool_)
-    _starts_alphanumeric(text.data, words.starts, words.ends, alphanumeric(), used)
+    _starts_alphanumeric(words.data, words.starts, words.ends, alphanumeric(), used)
     before = np.concatenate([np.zeros(1, np.int64), np.cumsum(used, dtype=np.int64)])
     return Words(
+        data=words.data,
         starts=words.starts[used],
         ends=words.ends[used],
         offsets=before[words.offsets],
@@ -70,18 +71,18 @@ def ends_with_any_ellipsis(text: TextBuffers, lines: Lines) -> npt.NDArray[np.bo
     return found
 
 
-def count_stop_word_occurrences(text: TextBuffers, words: Words, stop_words: Sequence[str]) -> npt.NDArray[np.int64]:
+def count_stop_word_occurrences(words: Words, stop_words: Sequence[str]) -> npt.NDArray[np.int64]:
     """Occurrences of stop words in each document, in any case of the ASCII letters: int64 (num_documents,).
 
     A stop word with other letters is found in lower case, in upper case, or with a capital first letter.
     """
-    counts = np.zeros(text.num_documents, np.int64)
+    counts = np.zeros(len(words.offsets) - 1, np.int64)
     forms = {_ascii_lower(form) for word in stop_words for form in (word.lower(), word.upper(), word.capitalize())}
     if not forms:
         return counts
     hashes = whitespace_words(text_buffers(pa.array([" ".join(sorted(forms))], pa.large_string()))).hashes
     room = np.empty(max(len(form.encode()) for form in forms), np.uint8)
-    _count_occurrences(text.data, (words.starts, words.ends, words.offsets), np.sort(hashes), room, counts)
+    _count_occurrences(words.data, (words.starts, words.ends, words.offsets), np.sort(hashes), room, counts)
     return counts
 
 

@@ -37,13 +37,15 @@ _ASCII_SPACES = np.uint64(sum(1 << number for number in range(0x21) if chr(numbe
 class Words:
     """The words of a batch in order; document i has words offsets[i] to offsets[i + 1].
 
-    starts, ends: int64 (num_words,), byte positions in the text's data, end exclusive.
+    data: uint8, read-only: the bytes of the words, the text's own unless a definition changes words.
+    starts, ends: int64 (num_words,), byte positions in data, end exclusive.
     offsets: int64 (num_documents + 1,).
     hashes: uint64 (num_words,), `filters.kernels.bits.hash_bytes` of the word's bytes: the same on every machine.
     num_chars: int32 (num_words,), code points, at least 1.
     has_letter: bool (num_words,), whether any code point is a letter (str.isalpha).
     """
 
+    data: npt.NDArray[np.uint8]
     starts: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
     offsets: npt.NDArray[np.int64]
@@ -60,10 +62,11 @@ def find_words(text: TextBuffers) -> Words:
     return filled_words(text, capacity, code_point_classes(), _find_words)
 
 
-def filled_words(text: TextBuffers, capacity: int, table: npt.NDArray[Any], find: Callable[..., None]) -> Words:
+def filled_words(text: TextBuffers, capacity: int, table: Any, find: Callable[..., None]) -> Words:
     """Words as `find` writes them: a kernel of (data, offsets, table, arrays to fill, offsets of words to fill).
 
-    capacity: the most words there can be. Pages that stay unused are never touched, so cost nothing.
+    table: an array, or several in tuples; capacity: the most words there can be. Pages that stay unused are never
+    touched, so cost nothing.
     """
     spans = np.empty((2, capacity), np.int64)
     hashes = np.empty(capacity, np.uint64)
@@ -72,7 +75,7 @@ def filled_words(text: TextBuffers, capacity: int, table: npt.NDArray[Any], find
     offsets = np.zeros(text.num_documents + 1, np.int64)
     find(text.data, text.offsets, table, (spans[0], spans[1], hashes, num_chars, has_letter), offsets)
     used = slice(0, int(offsets[-1]))
-    return Words(spans[0, used], spans[1, used], offsets, hashes[used], num_chars[used], has_letter[used])
+    return Words(text.data, spans[0, used], spans[1, used], offsets, hashes[used], num_chars[used], has_letter[used])
 
 
 @kernel

@@ -67,7 +67,7 @@ def cut_words(text: TextBuffers, tables: SpacyTables) -> tuple[Words, npt.NDArra
     out = (spans, hashes, num_chars, has_letter)
     num_suspects = _cut_words(text.data, text.offsets, known, out, (offsets, suspects))
     used = slice(0, int(offsets[-1]))
-    words = Words(spans[0, used], spans[1, used], offsets, hashes[used], num_chars[used], has_letter[used])
+    words = Words(text.data, spans[0, used], spans[1, used], offsets, hashes[used], num_chars[used], has_letter[used])
     return words, suspects[:num_suspects]
 
 

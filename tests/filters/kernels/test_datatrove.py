@@ -24,7 +24,7 @@ def _buffers(texts: list[str]) -> TextBuffers:
 
 
 def _ngrams(text: TextBuffers) -> list[list[int]]:
-    return np.concatenate(ngram_chars(text, find_words(text))).T.tolist()
+    return np.concatenate(ngram_chars(find_words(text))).T.tolist()
 
 
 def _slow_ngrams(text: str) -> list[int]:
@@ -53,7 +53,7 @@ def _check_parts(segments: Segments, parts: list[list[str]]) -> None:
 def test_words_of_punctuation_alone_are_symbols() -> None:
     text = _buffers(["well - ... a. 1 «…» １ 。 été ¿ €"])
     # The full-width one is in datatrove's list of punctuation; the inverted question mark and the euro are not.
-    assert has_more_than_symbols(text, find_words(text)).tolist() == [
+    assert has_more_than_symbols(find_words(text)).tolist() == [
         True, False, False, True, True, False, False, False, True, True, True,
     ]  # fmt: skip
 
@@ -62,7 +62,7 @@ def test_all_code_points_are_symbols_where_the_slow_twin_says_so() -> None:
     characters = [chr(number) for number in range(0x110000) if not 0xD800 <= number < 0xE000]
     characters = [character for character in characters if not character.isspace()]
     text = _buffers([" ".join(characters)])
-    assert has_more_than_symbols(text, find_words(text)).tolist() == [not slow.is_symbol(char) for char in characters]
+    assert has_more_than_symbols(find_words(text)).tolist() == [not slow.is_symbol(char) for char in characters]
 
 
 def test_the_most_frequent_ngram_counts_with_its_spaces_and_the_first_of_equals_wins() -> None:
