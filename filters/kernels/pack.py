@@ -81,8 +81,8 @@ def _mark(rooms: Any, node: int, change: int) -> None:
 def copy_pieces(tokens: Any, starts: Any, lengths: Any, places: Any, out: Any) -> None:
     """Copy tokens[starts[i]:starts[i] + lengths[i]] to out[places[i]:...] for each i.
 
-    tokens, out: uint16 or uint32, 1-D, of one type; starts, lengths, places: int64 (num_pieces,). Pieces do not overlap
-    in out. What no piece covers is left as it is.
+    tokens, out: uint8 (text), uint16 or uint32, 1-D, of one type; starts, lengths, places: int64 (num_pieces,). Pieces
+    do not overlap in out. What no piece covers is left as it is.
     """
     for piece in range(len(starts)):
         start, place = starts[piece], places[piece]
