@@ -13,7 +13,7 @@ from filters.base import Documents
 from filters.gopher_quality import GopherQuality
 from filters.gopher_repetition import GopherRepetition
 from filters.refinedweb import RefinedWeb
-from filters.refinedweb_urls import RefinedWebUrls, top_level_domains
+from filters.refinedweb_urls import RefinedWebUrls
 from tests.bench.measures import web_texts
 from tests.edge_cases import batch
 from tests.reference import dclm, refinedweb
@@ -25,13 +25,12 @@ Step = tuple[Callable[[Documents], object], Callable[[str], object]]
 
 
 def _steps() -> dict[str, Step]:
-    domains = top_level_domains()
     return {
         "gopher_quality": (GopherQuality(semantics="dclm").score, lambda text: dclm.quality(text, str.split)),
         "gopher_repetition": (GopherRepetition(semantics="dclm").score, lambda text: dclm.repetition(text, str.split)),
         "refinedweb_urls": (
             RefinedWebUrls(semantics="dclm").edit,
-            lambda text: refinedweb.without_urls(text, domains, as_dclm=True),
+            lambda text: refinedweb.without_urls(text, as_dclm=True),
         ),
         "refinedweb": (RefinedWeb(semantics="dclm").edit, refinedweb.corrected),
     }

@@ -23,7 +23,6 @@ import pyarrow.parquet as pq
 import xxhash
 from nltk.tokenize.punkt import PunktTokenizer
 
-from filters.refinedweb_urls import top_level_domains
 from tests.peers.documents import documents
 from tests.reference import c4, dclm, gopher, refinedweb
 from tests.shared import SHARED
@@ -82,7 +81,7 @@ def uniseg_words(text: str) -> list[str]:
 
 def dclm_answer(text: str) -> tuple[str | None, str]:
     """DCLM's pipeline after language: the step that drops the page, or None and its text."""
-    text, _ = refinedweb.without_urls(text, top_level_domains(), as_dclm=True)
+    text, _ = refinedweb.without_urls(text, as_dclm=True)
     step = "url_removal_modifier" if not text else dclm.first_step(text, uniseg_words)
     if step is not None:
         return step, ""
@@ -106,7 +105,7 @@ def answer(text: str) -> dict[str, Any]:
     for name, (reason, edited) in (("c4", c4.reference_page(text, _bad_word_pattern())), ("dclm", dclm_answer(text))):
         row |= {name: reason, f"{name}_text": digest(edited) if reason is None else None}
     row["c4_punkt"] = c4.reference_page(text, _bad_word_pattern(), punkt_sentences)[0]
-    row["urls_text"] = digest(refinedweb.without_urls(text, top_level_domains(), as_dclm=True)[0])
+    row["urls_text"] = digest(refinedweb.without_urls(text, as_dclm=True)[0])
     row["lines_text"] = digest(refinedweb.corrected(text)[0])
     return row
 

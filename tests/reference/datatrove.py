@@ -7,19 +7,27 @@ import re
 from collections import Counter
 from collections.abc import Callable
 
-from filters.kernels.unicode import SENTENCE_END, code_point_classes
-
 SYMBOLS = set("""!"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~«»´–—’“”„…∶━►、。「」【】〈〉《》％（），．：；？！１～""") | {
     chr(number) for number in (*range(9), 11, 12, *range(14, 32), 13, *range(127, 160))
 }
+# The code points of datatrove.utils.text.TERMINAL_PUNCTUATION, as the package of version 0.10.1 lists them.
+_TERMINAL = (
+    "21 2E 3F 589 61D 61E 61F 6D4 700 701 702 7F9 837 839 83D 83E 964 965 104A 104B 1362 1367 1368 166E 1735 1736 "
+    "17D4 17D5 17D6 17D9 17DA 1803 1809 1944 1945 1AA8 1AA9 1AAA 1AAB 1B5A 1B5B 1B5E 1B5F 1B7D 1B7E 1C3B 1C3C 1C7E "
+    "1C7F 203C 203D 2047 2048 2049 2E2E 2E3C 2E53 2E54 3002 A4FF A60E A60F A6F3 A6F7 A876 A877 A8CE A8CF A92F A9C8 "
+    "A9C9 AA5D AA5E AA5F AAF0 AAF1 ABEB FE52 FE56 FE57 FF01 FF0E FF1F FF61 10A56 10A57 10F55 10F56 10F57 10F58 10F59 "
+    "10F86 10F87 10F88 10F89 11047 11048 110BE 110BF 110C0 110C1 11141 11142 11143 111C5 111C6 111CD 111DE 111DF "
+    "11238 11239 1123B 1123C 112A9 1144B 1144C 115C2 115C3 115C9 115CA 115CB 115CC 115CD 115CE 115CF 115D0 115D1 "
+    "115D2 115D3 115D4 115D5 115D6 115D7 11641 11642 1173C 1173D 1173E 11944 11946 11A42 11A43 11A9B 11A9C 11C41 "
+    "11C42 11EF7 11EF8 11F43 11F44 16A6E 16A6F 16AF5 16B37 16B38 16B44 16E98 1BC9F 1DA88 "
+)
+SENTENCE_ENDS = {chr(int(number, 16)) for number in _TERMINAL.split()}
 CITATION = re.compile(r"\[\d*\]|\[edit\]|\[citation needed\]")
 POLICIES = ("terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies")
 
 
 def is_symbol(character: str, published: bool = False) -> bool:
-    if published:
-        return character in SYMBOLS
-    return character in SYMBOLS or bool(code_point_classes()[ord(character)] & SENTENCE_END)
+    return character in SYMBOLS or (not published and character in SENTENCE_ENDS)
 
 
 def _share(part: int, whole: int) -> float:
@@ -83,7 +91,7 @@ def repetition(text: str, words: list[str], published: bool = False) -> dict[str
 
 def fineweb(text: str, words: list[str]) -> dict[str, float]:
     lines = [line for line in text.split("\n") if line.strip()]
-    ended = sum(bool(code_point_classes()[ord(line[-1])] & SENTENCE_END) for line in lines)
+    ended = sum(line[-1] in SENTENCE_ENDS for line in lines)
     return {
         "num_lines": float(len(lines)),
         "line_punct_ratio": _share(ended, len(lines)),

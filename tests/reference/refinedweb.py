@@ -1,8 +1,9 @@
 r"""RefinedWeb's corrections of texts as DCLM implements them, by regular expressions and one step after the other."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
+from importlib import resources
 
 from tests.reference.dclm import alphanumeric_first, fasttext_words
 
@@ -14,16 +15,24 @@ _COUNTER = re.compile(rf"^\W*\d[,.\d]*[kmb]?\s+(?:{'|'.join(_COUNTED.split())})\
 
 
 @cache
-def _domains(names: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+def _domains() -> tuple[re.Pattern[str], re.Pattern[str]]:
     """What finds a URL, and what tells whether a text starts with a domain."""
-    longest_first = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    longest_first = "|".join(map(re.escape, sorted(top_level_domains(), key=len, reverse=True)))
     url = rf"{_SCHEME}[-a-zA-Z0-9@:%._+~#=]{{1,256}}\.(?:{longest_first})\b{_TAIL}"
     return re.compile(url), re.compile(longest_first, re.IGNORECASE)
 
 
-def without_urls(text: str, domains: Iterable[str], as_dclm: bool) -> tuple[str, dict[str, int]]:
+@cache
+def top_level_domains() -> frozenset[str]:
+    """The top-level domains of the list that the package tld brings."""
+    lines = resources.files("tld").joinpath("res", "effective_tld_names_public_only.dat.txt").read_text("utf-8")
+    rules = (line.strip() for line in lines.splitlines())
+    return frozenset(rule.split(".")[-1] for rule in rules if rule and not rule.startswith("//"))
+
+
+def without_urls(text: str, as_dclm: bool) -> tuple[str, dict[str, int]]:
     """The text without URLs, addresses and long runs of line feeds, and the counts by the names of the measures."""
-    url, start = _domains(tuple(domains))
+    url, start = _domains()
     num_urls = 0
     if not as_dclm or start.match(text):
         text, num_urls = url.subn("", text)
