@@ -19,11 +19,16 @@ from manifests.manifest import Manifest, corpus_root, read_manifest
 
 LABELS = {
     "score": "read, measure, decide",
-    "dedup: pair exact": "find exact copies",
-    "dedup: pair near": "find near copies",
-    "dedup: send facts": "compare members",
-    "dedup: decide": "choose keepers",
-    "dedup: write unit": "write duplicates",
+    "dedup: collect equal": "sort keys of documents",
+    "dedup: pair equal": "find equal documents",
+    "dedup: collect bands": "sort signature bands",
+    "dedup: pair bands": "find near duplicates",
+    "dedup: send facts": "bring members together",
+    "dedup: decide": "verify, choose keepers",
+    "dedup: write units": "write duplicates",
+    "lines: hash lines": "hash lines",
+    "lines: find repeats": "find repeated lines",
+    "lines: write removed": "write removed lines",
     "encode": "encode, write the ledger",
     "pack": "shuffle and pack",
 }

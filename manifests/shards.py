@@ -362,7 +362,7 @@ def row_groups(uri: str, columns: Iterable[str] | None = None) -> Iterator[pa.Ta
 
 
 def read_row_groups(uri: str, groups: list[int]) -> pa.Table:
-    """Some row groups of a Parquet file in one table. Raises IntegrityError, naming the file, where they are damaged."""
+    """Some row groups of a Parquet file. Raises IntegrityError, naming the file, where its bytes are damaged."""
     with open_parquet(uri) as file, _naming(uri):
         return file.read_row_groups(groups) if groups else file.schema_arrow.empty_table()
 

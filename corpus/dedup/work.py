@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from corpus.commits import committed, write_commit
+from corpus.commits import find_committed, write_commit
 from manifests.shards import FileEntry, exists, join, read_bytes, read_table, remove, write_bytes
 
 FOLDER = "duplicates/work"
@@ -108,10 +108,11 @@ def numbered_task(task: Numbered) -> Callable[[Item], Item]:
     def run(item: Item) -> Item:
         work, number = _open(item["out"], item["digest"]), item["number"]
         uri = work.file(f"{task.__name__}-{number:05}.json")
-        if committed(work.out, uri, work.digest):
+        record, damaged = find_committed(work.out, uri, work.digest)
+        if record is not None:
             return {"reused": True}
         write_commit(uri, work.digest, task(work, number))
-        return {}
+        return {"damaged": damaged} if damaged else {}
 
     return run
 
