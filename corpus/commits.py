@@ -48,11 +48,6 @@ def find_committed(root: str, uri: str, digest: str) -> Found:
     return find_wanted(root, uri, lambda record: bool(record["digest"] == digest))
 
 
-def committed(root: str, uri: str, digest: str) -> Record | None:
-    """The record at uri if it has this digest and all its files are sound, else None."""
-    return find_committed(root, uri, digest).record
-
-
 def find_wanted(root: str, uri: str, is_wanted: Callable[[Record], bool]) -> Found:
     """What is left of the work with the record at uri; the files of an unwanted one are not looked at."""
     record = read_commit(uri)

@@ -158,6 +158,26 @@ def test_tokens_of_a_unit_that_wait_to_be_gathered_are_looked_at_too(small, agai
     assert manifest.digest == before
 
 
+def test_an_intermediate_file_of_dedup_is_looked_at_too(small, again):
+    class Stopped(Exception):
+        pass
+
+    def stop(stage, number, total, num_bytes, result):
+        if stage == "dedup: decide":
+            raise Stopped
+
+    out, build_again = again
+    before = read_manifest(str(out)).digest
+    sorted(out.glob("duplicates/*.parquet"))[0].unlink()
+    with pytest.raises(Stopped):
+        build(read_recipe(f"{small}/recipe.toml"), str(out), LocalRunner(), stop)
+    path = out / "duplicates" / "work" / "facts-00000.parquet"
+    problem = flip(path)
+    manifest, told, _ = build_again()
+    assert told == [f"{path.relative_to(out)}: {problem}; made again"]
+    assert manifest.digest == before
+
+
 def test_a_text_that_is_damaged_during_the_build_is_named(small, tmp_path):
     def harm(stage, number, total, num_bytes, result):
         if (stage, number) == ("score", 2):
