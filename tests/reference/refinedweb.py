@@ -24,9 +24,9 @@ def _domains() -> tuple[re.Pattern[str], re.Pattern[str]]:
 
 @cache
 def top_level_domains() -> frozenset[str]:
-    """The top-level domains of the list that the package tld brings."""
-    lines = resources.files("tld").joinpath("res", "effective_tld_names_public_only.dat.txt").read_text("utf-8")
-    rules = (line.strip() for line in lines.splitlines())
+    """The last labels of all rules in the Public Suffix List of the package publicsuffixlist."""
+    lines = resources.files("publicsuffixlist").joinpath("public_suffix_list.dat").read_text("utf-8").splitlines()
+    rules = (line.strip() for line in lines)
     return frozenset(rule.split(".")[-1] for rule in rules if rule and not rule.startswith("//"))
 
 
