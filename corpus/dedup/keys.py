@@ -12,7 +12,7 @@ from corpus.dedup.runs import UInt64s
 from corpus.recipe import Dedup
 from filters.base import Documents
 from filters.kernels.buffers import TextBuffers
-from filters.kernels.folded import folded_keys
+from filters.kernels.word_keys import word_keys
 
 # The kinds of equality, strongest first: where several hold, the first is named.
 KINDS = ("exact", "normalized", "url")
@@ -36,7 +36,7 @@ def equality_keys(documents: Documents, config: Dedup) -> dict[str, tuple[UInt64
     if config.exact:
         found["exact"] = (*text_keys(text), pa.array(np.diff(text.offsets) > 0))
     if config.normalized:
-        keys, num_words = folded_keys(text, documents.words())
+        keys, num_words = word_keys(text, documents.words())
         found["normalized"] = (keys[:, 0], keys[:, 1], pa.array(num_words > 0))
     if config.url:
         urls = [normalized_url(url or "") for url in documents.table["url"].to_pylist()]

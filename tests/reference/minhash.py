@@ -102,3 +102,14 @@ def band_keys(values: list[int], bands: int, rows: int) -> list[int]:
             state = absorb(state, value)
         keys.append(mix(state))
     return keys
+
+
+def word_key(text: str) -> tuple[int, int]:
+    """High and low half of the key that texts with the same folded words share; 0, 0 without words."""
+    hashes = [word_hash(word) for word in folded_words(text)]
+    halves = []
+    for state in (0x243F6A8885A308D3, 0x13198A2E03707344):
+        for value in hashes:
+            state = absorb(state, value)
+        halves.append(mix(state ^ len(hashes)) if hashes else 0)
+    return halves[0], halves[1]

@@ -19,7 +19,7 @@ _START_HIGH = np.uint64(0x243F6A8885A308D3)  # the first digits of pi
 _START_LOW = np.uint64(0x13198A2E03707344)  # and the next
 
 
-def folded_keys(text: TextBuffers, words: Words) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+def word_keys(text: TextBuffers, words: Words) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """Keys of a batch's texts, and how many folded words each has.
 
     words: runs of the same batch, see filters.kernels.words.
@@ -34,7 +34,7 @@ def folded_keys(text: TextBuffers, words: Words) -> tuple[npt.NDArray[np.uint64]
 
 @kernel
 def _hash_texts(data: Any, offsets: Any, words: Any, table: Any, keys: Any, num_words: Any) -> None:
-    """See folded_keys."""
+    """See word_keys."""
     starts, ends, bounds = words
     room = 0
     for document in range(len(bounds) - 1):
