@@ -3,9 +3,6 @@
 The tables come from the installed spaCy when they are first asked for: classes of code points, special cases, units.
 How its expressions put them together is written out in `filters.kernels.words_spacy`; `_KNOWN_EXPRESSIONS` is the
 digest of those expressions, and any other spaCy is refused. Its special cases may change: they are data here.
-
-One step remains after the kernel: spaCy looks for special cases once more in the finished tokens, so that "x:)" has
-":)" in it. Where such a case is part of a longer one that goes on behind a blank, as in "x:) )", it is not taken.
 """
 
 import hashlib
@@ -22,7 +19,7 @@ import numpy.typing as npt
 from filters.kernels.buffers import TextBuffers
 from filters.kernels.unicode import LETTER, SPACE, code_point_classes
 from filters.kernels.words import Words
-from filters.kernels.words_spacy import SpacyTables, cut_words, describe, pair_table
+from filters.kernels.words_spacy import SpacyTables, cut_words, pair_table
 from filters.kernels.words_spacy_affixes import (
     ALPHA,
     CURRENCY,
@@ -36,48 +33,30 @@ from filters.kernels.words_spacy_affixes import (
     UPPER,
     WORD,
 )
+from filters.kernels.words_spacy_hidden import pattern_table, with_hidden_cases
 from filters.kernels.words_spacy_strings import SPECIAL, UNIT, string_table
 from manifests.errors import RecipeError
 
 # SHA-256 of the expressions that the kernel writes out: prefixes, suffixes, infixes and addresses of spaCy 3.8.
 _KNOWN_EXPRESSIONS = "3b070276bf3e6482b0d0ccbff90352272746e94226d145bd983372cbe52b197f"
 _INSTALL = 'pip install "spacy>=3.8,<3.9"'
-_BLANK = 0x20
 
 Tokens = list[bytes]
 
 
 @dataclass(frozen=True)
 class English:
-    """spaCy's English: its tables and digest.
+    """spaCy's English: its tables and their digest."""
 
-    patterns: special cases that an affix could hide, by their tokens without special cases; rules: special cases and
-    their tokens. links: two tokens in a row in some pattern.
-    """
-
-    version: str
     digest: str
     tables: SpacyTables
-    patterns: dict[tuple[bytes, ...], bytes]
-    rules: dict[bytes, Tokens]
-    links: frozenset[tuple[bytes, bytes]]
-    max_pattern_tokens: int
-
-
-@dataclass(frozen=True)
-class _Recut:
-    """Words first to end, exclusive, that are one special case: the spans of its tokens."""
-
-    first: int
-    end: int
-    spans: list[tuple[int, int]]
 
 
 def find_words(text: TextBuffers) -> Words:
     """The words of each text. Raises RecipeError if spaCy is missing or of an unknown version."""
     english = load_english()
     words, suspects = cut_words(text, english.tables)
-    return _with_hidden_cases(text, words, suspects, english) if len(suspects) else words
+    return with_hidden_cases(text, words, suspects, english.tables) if len(suspects) else words
 
 
 @cache
@@ -106,7 +85,7 @@ def load_english() -> English:
         for special, tokens in tokenizer.rules.items()
         if not special.isspace()
     }
-    return _english(spacy.__version__, rules, _patterns(tokenizer, rules), digest)
+    return _english(rules, _patterns(tokenizer, rules), digest)
 
 
 def _patterns(tokenizer: Any, rules: dict[str, list[str]]) -> dict[tuple[str, ...], str]:
@@ -126,9 +105,7 @@ def _patterns(tokenizer: Any, rules: dict[str, list[str]]) -> dict[tuple[str, ..
     return {tuple(token.text for token in plain(special)): special for special in hidden}
 
 
-def _english(
-    version: str, rules: dict[str, list[str]], patterns: dict[tuple[str, ...], str], expressions: str
-) -> English:
+def _english(rules: dict[str, list[str]], patterns: dict[tuple[str, ...], str], expressions: str) -> English:
     encoded = {special.encode(): [token.encode() for token in tokens] for special, tokens in rules.items()}
     cases = {tuple(token.encode() for token in tokens): special.encode() for tokens, special in patterns.items()}
     # A single token that is a special case was found as one by the kernel.
@@ -136,20 +113,16 @@ def _english(
     tables = SpacyTables(
         classes=_classes(),
         strings=_strings(encoded, {unit.encode() for unit in _char_classes().UNITS.split("|")}),
+        patterns=pattern_table(set(cases)),
+        max_pattern_tokens=max(len(tokens) for tokens in cases),
+        links=pair_table({pair for tokens in cases for pair in itertools.pairwise(tokens)}),
         # Most of what is hidden is cut as it would be anyway ("it's"): no reason to look.
-        pairs=pair_table(
-            {(tokens[0], tokens[1]) for tokens, special in cases.items() if list(tokens) != encoded[special]}
-        ),
+        pairs=pair_table({tokens[:2] for tokens, special in cases.items() if list(tokens) != encoded[special]}),
     )
     known = repr((expressions, sorted(encoded.items()), sorted(cases.items()))).encode()
     return English(
-        version=version,
         digest=hashlib.sha256(known + tables.classes.tobytes()).hexdigest(),
         tables=tables,
-        patterns=cases,
-        rules=encoded,
-        links=frozenset(pair for tokens in cases for pair in itertools.pairwise(tokens)),
-        max_pattern_tokens=max(len(tokens) for tokens in cases),
     )
 
 
@@ -202,89 +175,3 @@ def _classes() -> npt.NDArray[np.uint16]:
         for run in re.finditer(f"(?:{expression})+", everything):
             classes[numbers[run.start() : run.end()]] |= bit
     return classes
-
-
-def _with_hidden_cases(text: TextBuffers, words: Words, suspects: npt.NDArray[np.int64], english: English) -> Words:
-    """Words with the special cases that begin at suspects merged, or cut anew, as spaCy's last step does."""
-    recuts: list[_Recut] = []
-    done = 0
-    for suspect in suspects.tolist():
-        if suspect < done:
-            continue
-        first, done = _linked(text, words, suspect, english)
-        tokens = [_bytes(text, words, word) for word in range(first, done)]
-        for start, end in _hidden_cases(tokens, english):
-            special = b"".join(tokens[start:end])
-            byte = int(words.starts[first + start])
-            # The tokens of one that goes on behind a blank stay as they are.
-            if words.ends[first + end - 1] - byte == len(special):
-                recuts.append(_Recut(first + start, first + end, _spans(byte, english.rules[special])))
-    return _replaced(text, words, recuts) if recuts else words
-
-
-def _bytes(text: TextBuffers, words: Words, word: int) -> bytes:
-    return text.data[words.starts[word] : words.ends[word]].tobytes()
-
-
-def _linked(text: TextBuffers, words: Words, word: int, english: English) -> tuple[int, int]:
-    """The words around one, first and end, that follow each other in some pattern, so that patterns may overlap."""
-    first, end = word, word + 1
-    while first > 0 and _is_link(text, words, first, english):
-        first -= 1
-    while end < len(words.starts) and _is_link(text, words, end, english):
-        end += 1
-    return first, end
-
-
-def _is_link(text: TextBuffers, words: Words, word: int, english: English) -> bool:
-    """Whether the word and the one before it follow each other in some pattern, with at most one blank between."""
-    start, before = int(words.starts[word]), int(words.ends[word - 1])
-    if start - before > 1 or (_bytes(text, words, word - 1), _bytes(text, words, word)) not in english.links:
-        return False
-    if start > before and text.data[before] != _BLANK:
-        return False
-    # Not the last word of one document and the first of the next.
-    return not np.any(words.offsets[np.searchsorted(words.offsets, word) :][:1] == word)
-
-
-def _hidden_cases(tokens: Tokens, english: English) -> list[tuple[int, int]]:
-    """Spans of tokens that are patterns: longer ones first, then earlier ones; a span whose first or last token was
-    in any span looked at before, taken or not, is left out.
-    """
-    found = [
-        (start, end)
-        for start in range(len(tokens) - 1)
-        for end in range(start + 2, min(len(tokens), start + english.max_pattern_tokens) + 1)
-        if tuple(tokens[start:end]) in english.patterns
-    ]
-    seen: set[int] = set()
-    taken = []
-    for start, end in sorted(found, key=lambda span: (span[0] - span[1], span[0])):
-        if start not in seen and end - 1 not in seen:
-            taken.append((start, end))
-        seen.update(range(start, end))
-    return sorted(taken)
-
-
-def _spans(start: int, tokens: Tokens) -> list[tuple[int, int]]:
-    return list(itertools.pairwise(itertools.accumulate((len(token) for token in tokens), initial=start)))
-
-
-def _replaced(text: TextBuffers, words: Words, recuts: list[_Recut]) -> Words:
-    """Words with those of each recut cut anew."""
-    old: tuple[npt.NDArray[Any], ...] = (words.starts, words.ends, words.hashes, words.num_chars, words.has_letter)
-    spans = np.array([span for recut in recuts for span in recut.spans], np.int64).T.copy()
-    facts = tuple(np.empty(spans.shape[1], array.dtype) for array in old[2:])
-    describe(text.data, spans, code_point_classes(), facts)
-    new = (spans[0], spans[1], *facts)
-    pieces: list[list[npt.NDArray[Any]]] = [[] for _ in old]
-    old_end, new_end = 0, 0
-    for recut in recuts:
-        new_start, new_end = new_end, new_end + len(recut.spans)
-        for column, before, after in zip(pieces, old, new, strict=True):
-            column += [before[old_end : recut.first], after[new_start:new_end]]
-        old_end = recut.end
-    starts, ends, hashes, num_chars, has_letter = (
-        np.concatenate([*column, before[old_end:]]) for column, before in zip(pieces, old, strict=True)
-    )
-    return Words(text.data, starts, ends, np.searchsorted(starts, text.offsets), hashes, num_chars, has_letter)

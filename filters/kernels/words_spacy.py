@@ -29,25 +29,38 @@ _ONE = np.uint64(1)
 class SpacyTables:
     """All that the kernel knows of English.
 
-    classes: uint16 (0x110000,), the bits above. strings: special cases and units, see string_table. pairs: two tokens
-    in a row that are the start of a special case cut as if it were none, see pair_table.
+    classes: uint16 (0x110000,), the bits of affixes. strings: special cases and units, see string_table.
+    patterns: the tokens that affixes and infixes leave of special cases, see filters.kernels.words_spacy_hidden, and
+    max_pattern_tokens, the most of one; links, pairs: two tokens in a row in any pattern, and those that begin one that
+    is cut otherwise as a special case, see pair_table.
     """
 
     classes: npt.NDArray[np.uint16]
     strings: npt.NDArray[np.uint64]
+    patterns: npt.NDArray[np.uint64]
+    max_pattern_tokens: int
+    links: npt.NDArray[np.uint64]
     pairs: npt.NDArray[np.uint64]
 
 
-def pair_table(pairs: set[tuple[bytes, bytes]]) -> npt.NDArray[np.uint64]:
+def pair_table(pairs: set[tuple[bytes, ...]]) -> npt.NDArray[np.uint64]:
     """Keys of pairs of tokens: uint64 (a power of two,), open addressing, 0 for free."""
     slots = np.zeros(1 << (4 * len(pairs)).bit_length(), np.uint64)
-    for first, second in sorted(pairs):
-        key = int(_pair_key(np.uint64(string_hash(first)), np.uint64(string_hash(second))))
+    for pair in sorted(pairs):
+        key = tokens_key(pair)
         slot = key % len(slots)
         while slots[slot]:
             slot = (slot + 1) % len(slots)
         slots[slot] = key
     return slots
+
+
+def tokens_key(tokens: tuple[bytes, ...]) -> int:
+    """One number for two or more tokens in a row."""
+    key = string_hash(tokens[0])
+    for token in tokens[1:]:
+        key = int(pair_key(np.uint64(key), np.uint64(string_hash(token))))
+    return key
 
 
 def cut_words(text: TextBuffers, tables: SpacyTables) -> tuple[Words, npt.NDArray[np.int64]]:
@@ -100,7 +113,7 @@ def _cut_words(data: Any, offsets: Any, tables: Any, out: Any, marks: Any) -> An
                     start, position = spans[0, index], spans[1, index]
                     hashes[index] = hash_bytes(data, start, position)
                     num_chars[index], has_letter[index] = char_facts(data, start, position, classes)
-                    if index > first_word and _is_pair(pairs, hashes[index - 1], hashes[index]):
+                    if index > first_word and is_pair(pairs, hashes[index - 1], hashes[index]):
                         suspects[num_suspects] = index - 1
                         num_suspects += 1
                 position = end
@@ -120,15 +133,15 @@ def _is_plain(first_8: Any, next_8: Any, size: int, number: Any, strings: Any) -
 
 
 @bare_kernel
-def _pair_key(first: Any, second: Any) -> Any:
-    """uint64, never 0: one number for the hashes of two tokens in a row. Wraps modulo 2**64."""
+def pair_key(first: Any, second: Any) -> Any:
+    """A number for two tokens in a row by hash, or for some by key and the next: uint64, not 0, wraps modulo 2**64."""
     return mix(first ^ (second * _PAIR_FACTOR)) | _ONE
 
 
 @bare_kernel
-def _is_pair(pairs: Any, first: Any, second: Any) -> Any:
+def is_pair(pairs: Any, first: Any, second: Any) -> Any:
     """Whether the pair is in the set. One that only shares a key is taken for one that is, which costs a look."""
-    key = _pair_key(first, second)
+    key = pair_key(first, second)
     mask = np.uint64(len(pairs) - 1)
     slot = key & mask
     while pairs[slot] != _NONE:
@@ -149,16 +162,6 @@ def char_facts(data: Any, start: int, end: int, classes: Any) -> Any:
         position += width(data[position])
         chars += 1
     return chars, letter
-
-
-@bare_kernel
-def describe(data: Any, spans: Any, classes: Any, out: Any) -> None:
-    """Fill out, hashes, code points and letters as in Words, for spans, int64 (2, num_words)."""
-    hashes, num_chars, has_letter = out
-    for word in range(spans.shape[1]):
-        start, end = spans[0, word], spans[1, word]
-        hashes[word] = hash_bytes(data, start, end)
-        num_chars[word], has_letter[word] = char_facts(data, start, end, classes)
 
 
 @bare_kernel
@@ -200,7 +203,7 @@ def _cut_chunk(data: Any, span: Any, classes: Any, strings: Any, spans: Any, wor
             first += prefix
             cuts = find_string(data, first, last, strings, SPECIAL)
     if cuts != _NONE:
-        word = _put_special(spans, word, first, last, cuts)
+        word = put_special(spans, word, first, last, cuts)
     elif first < last:
         word = _cut_core(data, (first, last), classes, spans, word)
     while waiting < capacity:
@@ -211,7 +214,7 @@ def _cut_chunk(data: Any, span: Any, classes: Any, strings: Any, spans: Any, wor
 
 
 @bare_kernel
-def _put_special(spans: Any, word: int, first: int, last: int, cuts: Any) -> Any:
+def put_special(spans: Any, word: int, first: int, last: int, cuts: Any) -> Any:
     """Write the tokens of a special case."""
     start = first
     for end in range(first + 1, last + 1):
