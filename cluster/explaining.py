@@ -7,7 +7,7 @@ from corpus.facts import bounds_of
 from corpus.read import read_record
 from corpus.recipe import Recipe
 from corpus.recipe_file import read_recipe
-from corpus.score import stored_texts, unit_folder
+from corpus.texts import final_texts
 from corpus.units import plan_units
 from manifests import ledger, shards
 from manifests.digest import unit_id
@@ -69,8 +69,7 @@ def _uri(recipe: Recipe, row: dict[str, Any]) -> str:
 
 def _text(out: str, row: dict[str, Any]) -> str:
     """The first characters of the final text."""
-    folder = shards.join(out, unit_folder(unit_id(row["source"], row["file"])))
-    for _, batch, text in stored_texts(folder):
+    for _, batch, text in final_texts(out, unit_id(row["source"], row["file"])):
         index = batch["doc_id"].index(row["doc_id"]).as_py()
         if index >= 0:
             return str(text[index].as_py())[:TEXT_CHARS]

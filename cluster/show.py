@@ -113,6 +113,9 @@ def explained(console: Console, records: "list[Explained]") -> None:
             console.print(plain(f"language {row['language.label']} ({number(row['language.score'])})"))
         if row["error"]:
             console.print(plain(f"error    {row['error']}"))
+        if row["num_lines_removed"]:
+            lost = f"{number(row['num_lines_removed'])} ({number(row['num_line_bytes_removed'])} bytes)"
+            console.print(plain(f"lines    {lost} removed: earlier documents have them"))
         for name, value in row.items():  # measures that are words, such as the item of decontaminate
             if "." in name and isinstance(value, str) and value and name != "language.label":
                 console.print(plain(f"{name} {value}"))

@@ -106,6 +106,7 @@ def schema_texts(recipe: Recipe) -> dict[str, str]:
         "decisions": str(stage.DECISIONS),
         "ledger": str(schemas.LEDGER),
         "duplicates": str(schemas.DUPLICATES),
+        "removed_lines": str(schemas.REMOVED_LINES),
     }
 
 

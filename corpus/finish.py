@@ -11,14 +11,16 @@ import pyarrow.compute as pc
 from corpus.commits import Record, damaged_files, find_committed, write_commit
 from corpus.encode import EncodeWriter
 from corpus.recipe import Recipe
-from corpus.rows import RowReader
-from corpus.score import stored_texts, unit_folder, versions
+from corpus.rows import RowReader, SparseRows
+from corpus.score import unit_folder, versions
+from corpus.texts import final_texts, kept_rows, removed_lines
 from corpus.tokenizers import load_tokenizer
 from manifests import schemas, shards
 from manifests.digest import digest_json
+from manifests.schemas import LINES_REASON
 from manifests.shards import FileEntry, TableWriter
 
-VERSION = 3
+VERSION = 4
 # Libraries whose version decides the bytes of tokens and shards.
 TOKEN_LIBRARIES = ("pyarrow", "gigatoken", "tokenizers")
 RECORD_COLUMNS = [name for name in schemas.RECORD.names if name not in ("text", "reason", "extra")]
@@ -66,7 +68,7 @@ def _encode(recipe: Recipe, out: str, plan: dict[str, Any], unit_id: str) -> tup
     keep = kept_rows(out, unit_id)
     num_tokens = np.full(len(keep), -1, np.int64)
     labels = RowReader(shards.join(out, folder, "scores.parquet"), ["language.label"])
-    for first_row, batch, text in stored_texts(shards.join(out, folder)):
+    for first_row, batch, text in final_texts(out, unit_id):
         rows = np.flatnonzero(keep[first_row : first_row + batch.num_rows])
         languages = labels.take(batch.num_rows)["language.label"]
         if len(rows):
@@ -81,23 +83,11 @@ def _encode(recipe: Recipe, out: str, plan: dict[str, Any], unit_id: str) -> tup
     return files, num_tokens
 
 
-def kept_rows(out: str, unit_id: str) -> npt.NDArray[np.bool_]:
-    """Boolean (num_records,): kept by the filters and not a duplicate of another."""
-    duplicates = _duplicates(out, unit_id)
-    decisions = shards.read_table(shards.join(out, unit_folder(unit_id), "decisions.parquet"), ["doc_id", "fate"])
-    losers = duplicates.filter(pc.not_equal(duplicates["kind"], "keeper"))["doc_id"]
-    kept = pc.and_(pc.equal(decisions["fate"], "kept"), pc.invert(pc.is_in(decisions["doc_id"], value_set=losers)))
-    return np.asarray(kept.to_numpy(zero_copy_only=False), bool)
-
-
-def _duplicates(out: str, unit_id: str) -> pa.Table:
-    return shards.read_table(shards.join(out, "duplicates", f"{unit_id}.parquet"))
-
-
 def _write_ledger(out: str, unit_id: str, num_tokens: Counts) -> FileEntry:
     """Join documents, decisions, scores, duplicates and token counts of a unit; same rows, same order."""
     folder = shards.join(out, unit_folder(unit_id))
-    duplicates = _duplicates(out, unit_id)
+    duplicates = shards.read_table(shards.join(out, "duplicates", f"{unit_id}.parquet"))
+    lines = removed_lines(out, unit_id)
     decisions = RowReader(shards.join(folder, "decisions.parquet"))
     scores = RowReader(shards.join(folder, "scores.parquet"))
     measures = [name for name in scores.schema.names if name != "doc_id"]
@@ -108,7 +98,8 @@ def _write_ledger(out: str, unit_id: str, num_tokens: Counts) -> FileEntry:
         for records in shards.row_groups(shards.join(folder, "documents.parquet"), RECORD_COLUMNS):
             decided, scored = decisions.take(records.num_rows), scores.take(records.num_rows)
             tokens = num_tokens[first_row : first_row + records.num_rows]
-            columns = _ledger_columns(records, decided, scored, duplicates, tokens)
+            lost = _lost_lines(lines, first_row, records.num_rows)
+            columns = _ledger_columns(records, decided, scored, duplicates, tokens, lost)
             arrays = [columns[field.name] for field in schemas.LEDGER] + [scored[name] for name in measures]
             writer.write(pa.Table.from_arrays(arrays, names=schema.names).cast(schema))
             first_row += records.num_rows
@@ -116,20 +107,40 @@ def _write_ledger(out: str, unit_id: str, num_tokens: Counts) -> FileEntry:
     return writer.entry
 
 
+def _lost_lines(lines: SparseRows | None, first_row: int, num_rows: int) -> dict[str, pa.Array]:
+    """The last three columns of REMOVED_LINES for rows from first_row, 0 and false where they lost none."""
+    lost = {"num_lines_removed": np.zeros(num_rows, np.int64), "num_bytes_removed": np.zeros(num_rows, np.int64)}
+    lost["dropped"] = np.zeros(num_rows, bool)
+    if lines is not None:
+        found = lines.between(first_row, first_row + num_rows)
+        for name, values in lost.items():
+            values[found["row"].to_numpy().astype(np.int64) - first_row] = found[name].to_numpy()
+    return {name: pa.array(values) for name, values in lost.items()}
+
+
 def _ledger_columns(
-    records: pa.Table, decided: pa.Table, scored: pa.Table, duplicates: pa.Table, num_tokens: Counts
+    records: pa.Table,
+    decided: pa.Table,
+    scored: pa.Table,
+    duplicates: pa.Table,
+    num_tokens: Counts,
+    lost: dict[str, pa.Array],
 ) -> dict[str, Any]:
-    """The columns of LEDGER for a batch of records."""
+    """The columns of LEDGER for a batch of records; lost: of _lost_lines."""
     found = pc.index_in(decided["doc_id"], value_set=duplicates["doc_id"]).combine_chunks()
     twin = {name: duplicates[name].combine_chunks().take(found) for name in duplicates.column_names}
     loser = pc.fill_null(pc.not_equal(twin["kind"], "keeper"), False)
     null = pa.nulls(records.num_rows, pa.string())
     reason = pc.binary_join_element_wise("dedup", twin["kind"], ".")
+    old = {name: decided[name].combine_chunks() for name in ("fate", "stage", "reason")}
+    dropped = lost["dropped"]
     return {name: records[name] for name in RECORD_COLUMNS} | {
-        "fate": pc.if_else(loser, "duplicate", decided["fate"].combine_chunks()),
-        "stage": pc.if_else(loser, "dedup", decided["stage"].combine_chunks()),
-        "reason": pc.if_else(loser, reason, decided["reason"].combine_chunks()),
-        "num_bytes": pc.fill_null(scored["text.num_bytes"], 0),
+        "fate": pc.if_else(loser, "duplicate", pc.if_else(dropped, "dropped", old["fate"])),
+        "stage": pc.if_else(pc.or_(loser, dropped), "dedup", old["stage"]),
+        "reason": pc.if_else(loser, reason, pc.if_else(dropped, LINES_REASON, old["reason"])),
+        "num_bytes": pc.subtract(pc.fill_null(scored["text.num_bytes"], 0), lost["num_bytes_removed"]),
+        "num_lines_removed": lost["num_lines_removed"],
+        "num_line_bytes_removed": lost["num_bytes_removed"],
         "num_tokens": pa.array(num_tokens, mask=num_tokens < 0),
         "duplicate_of": pc.if_else(loser, twin["kept_doc_id"], null),
         "duplicate_in": pc.if_else(loser, twin["kept_in"], null),

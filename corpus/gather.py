@@ -9,10 +9,11 @@ import pyarrow.compute as pc
 
 from corpus.commits import Record, find_committed, write_commit
 from corpus.encode import gather_bucket
-from corpus.finish import TOKEN_LIBRARIES, kept_rows
+from corpus.finish import TOKEN_LIBRARIES
 from corpus.pack import PackedFile, Settings, pack_bucket
 from corpus.recipe import Recipe
-from corpus.score import stored_texts, unit_folder, versions
+from corpus.score import versions
+from corpus.texts import final_texts, kept_rows
 from corpus.tokenizers import load_tokenizer
 from corpus.train_tokenizer import MAX_SAMPLE_BYTES, train_tokenizer, trained_vocab_size
 from manifests import shards
@@ -48,7 +49,7 @@ def _kept_texts(out: str, unit_ids: list[str], ratio: float, seed: int) -> Itera
     """Final texts of kept documents, or of the share `ratio` of them that a hash of their ids picks."""
     for unit_id in unit_ids:
         keep = kept_rows(out, unit_id)
-        for first_row, batch, text in stored_texts(shards.join(out, unit_folder(unit_id))):
+        for first_row, batch, text in final_texts(out, unit_id):
             kept = keep[first_row : first_row + batch.num_rows]
             if ratio < 1.0:
                 ids = batch["doc_id"].to_pylist()

@@ -12,6 +12,8 @@ from corpus import facts, gather, stage
 from corpus.audit import audit, check_gates, verdicts
 from corpus.commits import Record, entries, find_committed, write_commit
 from corpus.dedup.against import older_units
+from corpus.dedup.lines import WORK as LINES_WORK
+from corpus.dedup.lines import deduplicate_lines
 from corpus.dedup.stage import clean, deduplicate
 from corpus.dedup.work import SignedUnit
 from corpus.encode import num_buckets
@@ -34,10 +36,13 @@ from manifests.manifest import (
     Shard,
     write_manifest,
 )
+from manifests.schemas import LINES_FOLDER
 from manifests.shards import FileEntry
 
 # Raise it when dedup gives other duplicates for the same runs.
 DEDUP_VERSION = 2
+# The same for lines.
+LINES_VERSION = 1
 # The same for packing.
 PACK_VERSION = 2
 
@@ -70,7 +75,7 @@ def build(recipe: Recipe, out: str, runner: Runner, watch: Watch) -> Manifest:
     with locked(out):
         claim(recipe, out)
         commits = job.score(units)
-        duplicates = job.dedup(commits)
+        duplicates = job.lines(commits, job.dedup(commits))
         plan = job.tokenizer(commits, duplicates)
         job.finish(commits, plan)
         shards_made = job.gather(commits, plan)
@@ -107,20 +112,24 @@ class Build:
         inputs = [[unit_id, _contents(record)] for unit_id, record in commits.items()]
         settings = [config.signing(), config.deciding()]
         digest = digest_json([DEDUP_VERSION, versions(("pyarrow", "numpy")), settings, inputs])
-        uri = shards.join(self.out, "duplicates", "commit.json")
-        record, damaged = find_committed(self.out, uri, digest)
-        self._tell_damage("dedup", damaged)
-        started = time.monotonic()
-        if record is None:
-            units = [SignedUnit(unit_id, _num_signed(entries(record))) for unit_id, record in commits.items()]
-            made = deduplicate(self.out, units, older_units(config), config, digest, self._map_dedup)
-            record = write_commit(uri, digest, made)
-            clean(self.out)
-        else:
-            self.reused["dedup"] = 1
-        self.seconds["dedup"] = time.monotonic() - started
-        self.files += entries(record)
-        self.side_files.append("duplicates/commit.json")
+        units = [SignedUnit(unit_id, _num_signed(entries(record))) for unit_id, record in commits.items()]
+        make = partial(deduplicate, self.out, units, older_units(config), config, digest, self._map_dedup)
+        self._once("dedup", "duplicates", digest, make)
+        clean(self.out)
+        return digest
+
+    def lines(self, commits: dict[str, Record], duplicates: str) -> str:
+        """Cut lines of earlier documents out of later ones, if asked to. Returns the digest of what decided texts."""
+        config = self.recipe.dedup
+        if config.lines is None:
+            shards.remove(shards.join(self.out, LINES_FOLDER))
+            return duplicates
+        settings = config.lines.model_dump(mode="json")
+        digest = digest_json([LINES_VERSION, versions(("pyarrow", "numpy")), settings, duplicates])
+        units = {unit_id: int(record["kept_bytes"]) for unit_id, record in commits.items()}
+        make = partial(deduplicate_lines, self.out, units, config, digest, self._map_lines)
+        self._once("lines", LINES_FOLDER, digest, make)
+        shards.remove(shards.join(self.out, LINES_WORK))
         return digest
 
     def tokenizer(self, commits: dict[str, Record], duplicates: str) -> Item:
@@ -240,8 +249,25 @@ class Build:
         shards.write_bytes(shards.join(self.out, "report.json"), text.encode("utf-8"))
         shards.write_bytes(shards.join(self.out, "report.html"), render(report).encode("utf-8"))
 
+    def _once(self, name: str, folder: str, digest: str, make: Callable[[], list[FileEntry]]) -> None:
+        """A stage with one commit record for all its files: used again if it is there as wanted, else made."""
+        path = f"{folder}/commit.json"
+        record, damaged = find_committed(self.out, shards.join(self.out, path), digest)
+        self._tell_damage(name, damaged)
+        started = time.monotonic()
+        if record is None:
+            record = write_commit(shards.join(self.out, path), digest, make())
+        else:
+            self.reused[name] = 1
+        self.seconds[name] = time.monotonic() - started
+        self.files += entries(record)
+        self.side_files.append(path)
+
     def _map_dedup(self, task: Callable[[Item], Item], items: list[Item]) -> Iterator[Item]:
         return self._map("dedup", task, items, f"dedup: {task.__name__.replace('_', ' ')}")
+
+    def _map_lines(self, task: Callable[[Item], Item], items: list[Item]) -> Iterator[Item]:
+        return self._map("lines", task, items, f"lines: {task.__name__.replace('_', ' ')}")
 
     def _map(
         self, name: str, task: Callable[[Item], Item], items: list[Item], label: str | None = None

@@ -116,6 +116,14 @@ class MinHash(Strict):
         return data
 
 
+class Lines(Strict):
+    """Lines, or paragraphs (runs of lines between blank ones), that an earlier document has go from later ones."""
+
+    unit: Literal["line", "paragraph"] = "line"
+    # Shorter ones stay. Counted without blanks, punctuation and symbols; see filters.kernels.normalized_lines.
+    min_chars: int = Field(default=20, ge=1)
+
+
 class Dedup(Strict):
     """Which documents are duplicates of which, and who stays. `minhash` absent: equal ones only."""
 
@@ -127,6 +135,7 @@ class Dedup(Strict):
     against: list[ManifestPath] = []  # older corpora: what they keep is dropped here
     partitions: int | None = Field(default=None, ge=1, le=4096)  # None: one per 500,000 documents
     minhash: MinHash | None = None
+    lines: Lines | None = None
 
     def signing(self) -> dict[str, Any]:
         """The settings that decide the bytes of a unit's signatures and runs."""

@@ -49,6 +49,7 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
         "histograms": histograms,
         "constant_measures": constant,
         "components": report_counts.components(tables["components"]),
+        "lines": report_counts.lines(tables["lines"]),
         "contamination": report_counts.contamination(paths, tables["items"], facts.get("item_files", [])),
         "domains": report_counts.domains(tables["hosts"]),
         "errors": report_counts.errors(tables["errors"]),

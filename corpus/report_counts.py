@@ -16,6 +16,7 @@ MAX_ERRORS = 20_000
 MAX_ERROR_CHARS = 200
 MAX_ITEMS = 100_000
 ITEM, ITEM_FILE = "decontaminate.item", "decontaminate.item_file"
+LINE_COLUMNS = ("num_lines_removed", "num_line_bytes_removed")
 TOP = 25
 TOP_LANGUAGES = 15
 COMPONENT_SIZES = (2, 3, 4, 5, 10, 20, 50, 100, 1000)  # lower ends of the buckets
@@ -29,7 +30,8 @@ def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
 
     fates: fate, stage, reason, documents, bytes, tokens; languages: language, fate, documents; hosts: host, kept,
     other (of pages; the rarest may be forgotten, see Tally); errors: error, documents; components: component_size,
-    documents; items: item, item_file, documents (of evaluation sets; the rarest may be forgotten).
+    documents; lines: fate, documents, num_lines_removed, num_line_bytes_removed (of those that lost some); items: item,
+    item_file, documents (of evaluation sets; the rarest may be forgotten).
     """
     available = columns_of(paths)
     label = pl.col("language.label") if "language.label" in available else pl.lit(None, pl.String)
@@ -39,9 +41,10 @@ def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
         "hosts": Tally(["host"], ["kept", "other"], MAX_HOSTS),
         "errors": Tally(["error"], ["documents"], MAX_ERRORS),
         "components": Tally(["component_size"], ["documents"]),
+        "lines": Tally(["fate"], ["documents", *LINE_COLUMNS]),
         "items": Tally([ITEM, ITEM_FILE], ["documents"], MAX_ITEMS),
     }
-    columns = ["url", "fate", "stage", "reason", "error", "num_bytes", "num_tokens", "component_size"]
+    columns = ["url", "fate", "stage", "reason", "error", "num_bytes", "num_tokens", "component_size", *LINE_COLUMNS]
     columns += [name for name in ("language.label", ITEM, ITEM_FILE) if name in available]
     is_kept = pl.col("fate") == "kept"
     for frame in batches(paths, columns):
@@ -61,6 +64,7 @@ def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
         tallies["hosts"].add(rows.filter(pl.col("host").is_not_null() & is_page))
         tallies["errors"].add(rows.filter(pl.col("fate") == "failed"))
         tallies["components"].add(rows.filter(is_kept & (pl.col("component_size") > 1)))
+        tallies["lines"].add(rows.filter(pl.col("num_lines_removed") > 0))
         if ITEM in available:
             tallies["items"].add(rows.filter(pl.col(ITEM_FILE) >= 0))
     return {name: tally.table() for name, tally in tallies.items()}
@@ -179,6 +183,17 @@ def contamination(paths: Sequence[str], items: pl.DataFrame, files: Sequence[str
         for item, number, num_documents, doc_id in top.join(first, on=keys, maintain_order="left").iter_rows()
     ]
     return {"num_items": items.height, "rows": rows}
+
+
+def lines(table: pl.DataFrame) -> dict[str, int]:
+    """What documents lost since earlier ones have it: num_documents, num_dropped of them, num_lines and num_bytes."""
+    rows = list(table.iter_rows(named=True))
+    return {
+        "num_documents": sum(row["documents"] for row in rows),
+        "num_dropped": sum(row["documents"] for row in rows if row["fate"] == "dropped"),
+        "num_lines": sum(row["num_lines_removed"] for row in rows),
+        "num_bytes": sum(row["num_line_bytes_removed"] for row in rows),
+    }
 
 
 def components(table: pl.DataFrame) -> list[dict[str, Any]]:

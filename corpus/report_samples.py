@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpus.ledger_rows import batches, columns_of, take_rows
+from corpus.texts import cut_lines, lines_file
 from manifests import shards
 
 PER_REASON = 5
@@ -64,7 +68,7 @@ def _documents(out: str, ledger: str, rows: list[int], bounds: Sequence[dict[str
     if not rows:
         return {}
     unit_id = ledger.removeprefix("ledger/").removesuffix(".parquet")
-    texts = _texts(shards.join(out, "units", unit_id), rows)
+    texts = _without_lines(out, unit_id, _texts(shards.join(out, "units", unit_id), rows))
     path = shards.join(out, ledger)
     facts = take_rows(path, rows, columns_of([path])).to_pylist()
     return {row: _document(fact, texts[row], bounds) for row, fact in zip(rows, facts, strict=True)}
@@ -83,6 +87,18 @@ def _texts(folder: str, rows: list[int]) -> dict[int, str]:
         ):
             texts[places[place]] = text
     return texts
+
+
+def _without_lines(out: str, unit_id: str, texts: dict[int, str]) -> dict[int, str]:
+    """The texts by row, without lines that earlier documents have."""
+    uri = lines_file(out, unit_id)
+    if not shards.exists(uri):
+        return texts
+    lines = shards.read_table(uri, ["row", "starts", "ends"])
+    lines = lines.filter(pc.is_in(lines["row"], value_set=pa.array(texts, pa.uint32())))
+    rows = lines["row"].to_pylist()
+    cut = cut_lines(pa.array([texts[row] for row in rows], pa.large_string()), lines, np.arange(len(rows)))
+    return texts | dict(zip(rows, cut.to_pylist(), strict=True))
 
 
 def _document(fact: dict[str, Any], text: str, bounds: Sequence[dict[str, Any]]) -> dict[str, Any]:

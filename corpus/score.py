@@ -23,7 +23,7 @@ from corpus.extract import extract
 from corpus.normalize import normalize
 from corpus.read import UnitReader
 from corpus.recipe import Recipe, Source
-from corpus.rows import RowReader
+from corpus.rows import RowReader, SparseRows
 from corpus.units import Unit
 from filters.base import Documents
 from manifests import schemas, shards
@@ -259,34 +259,19 @@ class _Tally:
 
 def stored_texts(unit_uri: str) -> Iterator[tuple[int, pa.Table, pa.Array]]:
     """The records of a unit from disk: first row, batch (schema RECORD), and the final texts with edits applied."""
-    pending = _EditedRows(shards.join(unit_uri, "edits.parquet"))
+    edits = SparseRows(shards.join(unit_uri, "edits.parquet"))
     first_row = 0
     for batch in shards.row_groups(shards.join(unit_uri, "documents.parquet")):
-        yield first_row, batch, pending.apply(batch["text"].combine_chunks(), first_row)
+        edited = edits.between(first_row, first_row + batch.num_rows)
+        text = batch["text"].combine_chunks()
+        yield first_row, batch, _with_edits(text, edited, first_row) if edited.num_rows else text
         first_row += batch.num_rows
 
 
-class _EditedRows:
-    """Reads edits.parquet once from front to back, a row group at a time."""
-
-    def __init__(self, uri: str) -> None:
-        self.groups = shards.row_groups(uri)
-        self.held = stage.EDITS.empty_table()
-        self.ended = False
-
-    def apply(self, text: pa.Array, first_row: int) -> pa.Array:
-        """Texts of rows first_row .. first_row + len(text) with their edits in place; call with rising rows."""
-        end = first_row + len(text)
-        while not self.ended and (self.held.num_rows == 0 or self.held["row"][-1].as_py() < end - 1):
-            group = next(self.groups, None)
-            self.ended = group is None
-            self.held = self.held if group is None else pa.concat_tables([self.held, group])
-        rows = self.held["row"].to_numpy()
-        num_here = int(np.searchsorted(rows, end))
-        here, self.held = self.held.slice(0, num_here), self.held.slice(num_here)
-        mask = np.zeros(len(text), bool)
-        mask[rows[:num_here].astype(np.int64) - first_row] = True
-        return pc.replace_with_mask(text, pa.array(mask), here["text"].combine_chunks()) if num_here else text
+def _with_edits(text: pa.Array, edited: pa.Table, first_row: int) -> pa.Array:
+    mask = np.zeros(len(text), bool)
+    mask[edited["row"].to_numpy().astype(np.int64) - first_row] = True
+    return pc.replace_with_mask(text, pa.array(mask), edited["text"].combine_chunks())
 
 
 def _below(folder: str, entry: FileEntry) -> FileEntry:

@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 
 import polars as pl
+import pyarrow.compute as pc
 
 from corpus.commits import check_entry
 from manifests import ledger, lock, shards
 from manifests.errors import IntegrityError
 from manifests.manifest import NAME, Manifest, read_manifest
+from manifests.schemas import LINES_FOLDER
 from manifests.shards import FileEntry
 
 
@@ -48,6 +50,31 @@ def verify(out: str) -> Verified:
     return result
 
 
+def _check_bytes(out: str, manifest: Manifest, result: Verified) -> None:
+    """Bytes that filters left = bytes in the end + those of removed lines, which are listed; kept ones are encoded."""
+    frame = ledger.scan(out)
+    counts = [pl.col(name).sum() for name in ("num_bytes", "num_lines_removed", "num_line_bytes_removed")]
+    before = pl.col("text.num_bytes").fill_null(0).sum()
+    kept = pl.col("num_bytes").filter(pl.col("fate") == "kept").sum().alias("kept")
+    num_before, num_left, num_lines, num_removed, num_kept = (
+        frame.select(before, *counts, kept).collect(engine="streaming").row(0)
+    )
+    problem = f"{out}: filters left {num_before} bytes of text, the ledger has {num_left} and removed {num_removed}."
+    result.expect(num_before == num_left + num_removed, problem)
+    columns = ["num_lines_removed", "num_bytes_removed"]
+    listed = _sums(out, [file.path for file in manifest.files if file.path.startswith(f"{LINES_FOLDER}/")], columns)
+    problem = f"{out}: the ledger counts {num_lines} removed lines of {num_removed} bytes, listed are {listed}."
+    result.expect(listed == [num_lines, num_removed], problem)
+    (encoded,) = _sums(out, [shard.path for shard in manifest.shards if shard.kind == "tokens"], ["num_bytes"])
+    problem = f"{out}: kept documents have {num_kept} bytes of text, the token shards encode {encoded}."
+    result.expect(encoded == num_kept, problem)
+
+
+def _sums(out: str, paths: list[str], columns: list[str]) -> list[int]:
+    tables = [shards.read_table(shards.join(out, path), columns) for path in paths]
+    return [sum(pc.sum(table[column]).as_py() or 0 for table in tables) for column in columns]
+
+
 def _check_counts(out: str, manifest: Manifest, result: Verified) -> None:
     """Conservation: records read = kept + dropped + duplicate + failed, in each unit; tokens and rows add up."""
     frame = ledger.scan(out)
@@ -63,6 +90,7 @@ def _check_counts(out: str, manifest: Manifest, result: Verified) -> None:
     result.expect(counts == manifest.counts, f"{out}: the ledger's counts are not the manifest's.")
     twice = frame.select(pl.len() - pl.col("doc_id").n_unique()).collect(engine="streaming").item()
     result.expect(twice == 0, f"{out}: {twice} ledger rows repeat a document id.")
+    _check_bytes(out, manifest, result)
     tokens = sum(shard.tokens for shard in manifest.shards if shard.kind == "tokens")
     kept = (
         frame.filter(pl.col("fate") == "kept").select(pl.len(), pl.col("num_tokens").sum()).collect(engine="streaming")

@@ -13,6 +13,7 @@ from corpus.recipe import Recipe
 from corpus.recipe_file import read_recipe
 from manifests import ledger, shards
 from manifests.errors import RecipeError
+from manifests.schemas import LINES_REASON
 
 NUM_SAMPLES = 20
 LEDGER_COLUMNS = [
@@ -43,10 +44,11 @@ class WhatIf:
 def whatif(out: str, overrides: Iterable[str]) -> WhatIf:
     """Decide again with changed thresholds.
 
-    Where the keeper of a component would go, the next by the recipe's policy stays in its place. Two things only a
-    build can tell: whether a component falls apart without that document, and of which documents those admitted anew
-    are duplicates, so these count as kept. Their tokens are estimated from their bytes, at the rate of the kept
-    documents in their language. Raises RecipeError if an override changes anything but thresholds.
+    Where the keeper of a component would go, the next by the recipe's policy stays in its place. Three things only a
+    build can tell: whether a component falls apart without that document; of which documents those admitted anew are
+    duplicates, so these count as kept; and which lines earlier documents have, so the same ones count as removed.
+    Tokens are estimated from bytes, at the rate of the kept documents in their language, where they were not counted.
+    Raises RecipeError if an override changes anything but thresholds.
     """
     path = shards.join(out, "recipe.toml")
     old, new = read_recipe(path), read_recipe(path, overrides)
@@ -135,7 +137,7 @@ def _policy(recipe: Recipe) -> pl.Expr:
         date = pl.col("date").rank("dense").cast(pl.Int64)
         return date if keep == "earliest" else -date
     quality = recipe.dedup.quality if keep == "best_quality" else None
-    return -pl.col(quality or "num_bytes")
+    return -pl.col(quality or "text.num_bytes")  # before lines of earlier documents are cut
 
 
 def _with_new_fate(frame: pl.DataFrame) -> pl.DataFrame:
@@ -148,7 +150,10 @@ def _with_new_fate(frame: pl.DataFrame) -> pl.DataFrame:
     alone = (pl.col("component_size") == 1) | pl.col("row").is_in(keepers["row"].implode())
     stays = alone & pl.col("duplicate_in").is_null()  # what an older corpus keeps stays its own
     fate = pl.when((pl.col("passes") == "kept") & ~stays).then(pl.lit("duplicate")).otherwise(pl.col("passes"))
-    reason = pl.when(fate == "duplicate").then(pl.col("reason")).otherwise(pl.col("new_reason"))
+    has_lines = (fate != "kept") | pl.col("reason").ne_missing(LINES_REASON)
+    fate = pl.when(has_lines).then(fate).otherwise(pl.lit("dropped"))
+    stays_so = (fate == "duplicate") | ~has_lines
+    reason = pl.when(stays_so).then(pl.col("reason")).otherwise(pl.col("new_reason"))
     return frame.with_columns(new_fate=fate, new_reason=reason)
 
 

@@ -41,6 +41,9 @@ LEDGER = pa.schema(
         pa.field("reason", pa.string()),  # rule.defect; null if kept
         pa.field("error", pa.string()),
         pa.field("num_bytes", pa.int64(), nullable=False),  # UTF-8 bytes of the final text; 0 without text
+        # Lines, and their bytes with line feeds, that went since an earlier document has them: not in num_bytes.
+        pa.field("num_lines_removed", pa.int64(), nullable=False),
+        pa.field("num_line_bytes_removed", pa.int64(), nullable=False),
         pa.field("num_tokens", pa.int64()),  # null unless kept
         pa.field("duplicate_of", pa.string()),  # doc_id of the keeper; null unless duplicate
         pa.field("duplicate_in", pa.string()),  # the older corpus that the keeper is in; null if it is in this one
@@ -59,6 +62,22 @@ DUPLICATES = pa.schema(
         pa.field("kind", pa.string(), nullable=False),  # keeper, exact, normalized, url, near
         pa.field("jaccard", pa.float64()),  # estimated from signatures; 1.0 for equal words; null where one has none
         pa.field("component_size", pa.int64(), nullable=False),  # the kept document and its duplicates
+    ]
+)
+
+LINES_FOLDER = "duplicates/lines"  # there if and only if the recipe has [dedup.lines]; a file per unit
+LINES_REASON = "dedup.lines"  # of documents of which less than one line that counts is left
+_SPANS = pa.list_(pa.field("item", pa.int64(), nullable=False))
+
+# What documents lose of their texts since an earlier document has it; only those that lose something have a row.
+REMOVED_LINES = pa.schema(
+    [
+        pa.field("row", pa.uint32(), nullable=False),  # row in the unit's documents.parquet
+        pa.field("starts", _SPANS, nullable=False),  # byte positions in the text, after edits, of what is cut out
+        pa.field("ends", _SPANS, nullable=False),
+        pa.field("num_lines_removed", pa.int64(), nullable=False),  # lines with content
+        pa.field("num_bytes_removed", pa.int64(), nullable=False),  # of all spans
+        pa.field("dropped", pa.bool_(), nullable=False),  # less is left than one line that counts
     ]
 )
 

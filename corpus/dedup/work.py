@@ -108,13 +108,18 @@ def numbered_task(task: Numbered) -> Callable[[Item], Item]:
     def run(item: Item) -> Item:
         work, number = _open(item["out"], item["digest"]), item["number"]
         uri = work.file(f"{task.__name__}-{number:05}.json")
-        record, damaged = find_committed(work.out, uri, work.digest)
-        if record is not None:
-            return {"reused": True}
-        write_commit(uri, work.digest, task(work, number))
-        return {"damaged": damaged} if damaged else {}
+        return do_once(work.out, uri, work.digest, functools.partial(task, work, number))
 
     return run
+
+
+def do_once(out: str, uri: str, digest: str, make: Callable[[], list[FileEntry]]) -> Item:
+    """Make files and commit them at uri, unless they are there as wanted: then {"reused": True}."""
+    record, damaged = find_committed(out, uri, digest)
+    if record is not None:
+        return {"reused": True}
+    write_commit(uri, digest, make())
+    return {"damaged": damaged} if damaged else {}
 
 
 def items(work: Work, count: int) -> list[Item]:

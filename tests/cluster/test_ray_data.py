@@ -12,7 +12,7 @@ from corpus.plan import build
 from corpus.recipe_file import read_recipe
 from manifests.errors import InputError, JobFailed
 from manifests.manifest import read_manifest
-from tests.conftest import unwatched
+from tests.conftest import build_local, unwatched
 
 # Ray warns about settings of its own when it is imported.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")]
@@ -43,6 +43,14 @@ def test_one_worker_builds_what_this_process_builds(sample_recipe, sample_corpus
     assert manifest.digest == read_manifest(str(sample_corpus)).digest
     assert manifest.run["runner"] == "ray"
     assert [event[1:3] for event in events if event[0] == "score"] == [(number, 5) for number in range(1, 6)]
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_lines_are_cut_alike_in_workers(sample_recipe, tmp_path):
+    setting = ["dedup.lines.min_chars=12"]
+    manifest = build(read_recipe(str(sample_recipe), setting), str(tmp_path / "ray"), RayRunner(), unwatched)
+    assert manifest.digest == build_local(sample_recipe, tmp_path / "local", *setting).digest
+    assert sum(file.rows for file in manifest.files if file.path.startswith("duplicates/lines/")) > 100
 
 
 @pytest.mark.usefixtures("one_cpu")

@@ -53,6 +53,8 @@ def row(position: int, **values: Any) -> dict[str, Any]:
         "length": 1,
         "fate": "kept",
         "num_bytes": 100,
+        "num_lines_removed": 0,
+        "num_line_bytes_removed": 0,
         "component_size": 1,
         **values,
     }

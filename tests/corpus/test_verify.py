@@ -119,6 +119,11 @@ def rewritten_ledger(out, change):
     return path
 
 
+def raised(table, name):
+    """The table with one more in a column."""
+    return table.set_column(table.schema.get_field_index(name), table.schema.field(name), pc.add(table[name], 1))
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -128,14 +133,10 @@ def rewritten_ledger(out, change):
             lambda table: table.filter(pc.not_equal(table["fate"], "kept")),
             "documents are kept, the token shards hold",
         ),
-        (
-            lambda table: table.set_column(
-                table.schema.get_field_index("num_tokens"),
-                table.schema.field("num_tokens"),
-                pc.add(table["num_tokens"], 1),
-            ),
-            "tokens, the token shards",
-        ),
+        (lambda table: raised(table, "num_tokens"), "tokens, the token shards"),
+        (lambda table: raised(table, "num_bytes"), "kept documents have"),
+        (lambda table: raised(table, "num_line_bytes_removed"), "bytes of text, the ledger has"),
+        (lambda table: raised(table, "num_lines_removed"), "removed lines of 0 bytes, listed are"),
         (
             lambda table: table.set_column(
                 table.schema.get_field_index("file"),
