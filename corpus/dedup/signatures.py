@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.dedup.keys import equality_keys, kinds
-from corpus.dedup.runs import UInt32s, uint32s
+from corpus.dedup.runs import UInt32s, UInt64s, uint32s
 from corpus.recipe import Dedup
 from filters.base import Documents
 from filters.kernels.minhash import DTYPES, Values, band_keys, minhash_signatures, permutations
@@ -77,18 +77,22 @@ class RunWriter:
         for kind, (high, low, has_key) in equality_keys(documents, self.config).items():
             missing = ~np.asarray(has_key)
             columns |= {f"{kind}_high": pa.array(high, mask=missing), f"{kind}_low": pa.array(low, mask=missing)}
+        keys, key_rows = np.zeros(0, np.uint64), np.zeros(0, np.uint32)
         minhash = self.config.minhash
         if minhash is not None:
             drawn = permutations(minhash.bands * minhash.rows, minhash.seed, minhash.scheme)
             signed = minhash_signatures(documents.text, documents.words(), minhash.ngram, drawn)
             columns["signature"] = _as_binary(signed.values, signed.num_shingles > 0)
             found = np.flatnonzero(signed.num_shingles)
-            keys = band_keys(signed.values[found], minhash.bands, minhash.rows)
-            self._bands.append(
-                pa.table([keys.ravel(), np.repeat(rows[found], minhash.bands)], schema=BAND_RUN),
-            )
+            keys = band_keys(signed.values[found], minhash.bands, minhash.rows).ravel()
+            key_rows = np.repeat(rows[found], minhash.bands)
         table = pa.table(columns).cast(self._signatures[0].schema)
-        self._signatures.append(table.filter(pa.array(has_text)))
+        self.add_signed(table.filter(pa.array(has_text)), keys, key_rows)
+
+    def add_signed(self, signatures: pa.Table, keys: UInt64s, rows: UInt32s) -> None:
+        """Add rows of signatures.parquet, and the keys of their bands with the row of each."""
+        self._signatures.append(signatures)
+        self._bands.append(pa.table([keys, rows], schema=BAND_RUN))
 
     def finish(self) -> list[FileEntry]:
         """Write the files; their entries have paths relative to the unit's folder."""
