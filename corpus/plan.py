@@ -22,6 +22,7 @@ from corpus.prepare import claim, prepare
 from corpus.recipe import Recipe
 from corpus.recipe_file import portable, recipe_digest
 from corpus.report import build_report, render
+from corpus.retention import check_retention
 from corpus.run_local import Item, Runner
 from corpus.score import score_unit, unit_folder, versions
 from corpus.train_tokenizer import trained_vocab_size
@@ -68,7 +69,8 @@ def build(recipe: Recipe, out: str, runner: Runner, watch: Watch) -> Manifest:
     """Build the corpus of a recipe below `out`, or finish one that was begun; returns its manifest.
 
     What an earlier run committed is used again as far as the recipe's changes allow. The manifest is written last.
-    Raises the errors of manifests.errors; GateFailed after the report is written, so that it can be looked at.
+    Raises the errors of manifests.errors: GateFailed after dedup where a source lost too much to it, and at the end,
+    after the report is written, so that it can be looked at, where a gate of the audit is not met.
     """
     job = Build(recipe, out, runner, watch)
     units = prepare(recipe, out)
@@ -116,6 +118,7 @@ class Build:
         make = partial(deduplicate, self.out, units, older_units(config), config, digest, self._map_dedup)
         self._once("dedup", "duplicates", digest, make)
         clean(self.out)
+        check_retention(self.out, commits, self.files, config)
         return digest
 
     def lines(self, commits: dict[str, Record], duplicates: str) -> str:

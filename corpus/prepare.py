@@ -17,6 +17,7 @@ from filters.base import check_no_credentials
 from manifests import shards
 from manifests.errors import InputError, ManifestMismatch, RecipeError
 from manifests.manifest import NAME
+from manifests.strict import did_you_mean
 
 _HEADER = "# The resolved recipe of this corpus. digest: "
 
@@ -54,6 +55,9 @@ def _check_names(recipe: Recipe) -> None:
     names = [source.name for source in recipe.source]
     if len(set(names)) < len(names):
         raise RecipeError(f"[[source]] names must differ; the recipe has {names}.")
+    for name in recipe.dedup.accept_loss:
+        if name not in names:
+            raise RecipeError(f"[dedup] accept_loss: there is no source {name!r}{did_you_mean(name, names)}")
     rules = [rule.rule for rule in recipe.filter]
     if len(set(rules)) < len(rules):
         raise RecipeError(f"[[filter]] rules must differ; the recipe has {rules}. Merge the repeated ones.")

@@ -136,6 +136,11 @@ class Dedup(Strict):
     partitions: int | None = Field(default=None, ge=1, le=4096)  # None: one per 500,000 documents
     minhash: MinHash | None = None
     lines: Lines | None = None
+    # A source that loses a larger share of its documents fails the build. Newer snapshots took nine tenths of FineWeb's
+    # oldest ones, and what was left was worse than what had gone (Penedo et al. 2024).
+    max_lost_ratio: float = Field(default=0.9, ge=0.0, le=1.0)
+    min_documents: int = Field(default=100, ge=1)  # smaller sources are not judged
+    accept_loss: list[str] = []  # sources that may lose any share
 
     def signing(self) -> dict[str, Any]:
         """The settings that decide the bytes of a unit's signatures and runs."""

@@ -36,6 +36,7 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
     paths = [shards.join(out, name) for name in files]
     tables = report_counts.count_ledger(paths)
     fates, rules = tables["fates"], facts["audit"]["rules"]
+    domains = report_counts.by_domain(tables["hosts"])
     dropped = report_counts.drops(fates, rules)
     histograms, constant = report_counts.histograms(paths, bounds, dropped)
     return {
@@ -51,7 +52,8 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
         "components": report_counts.components(tables["components"]),
         "lines": report_counts.lines(tables["lines"]),
         "contamination": report_counts.contamination(paths, tables["items"], facts.get("item_files", [])),
-        "domains": report_counts.domains(tables["hosts"]),
+        "retention": report_counts.retention(facts["audit"], domains),
+        "domains": report_counts.domains(domains),
         "errors": report_counts.errors(tables["errors"]),
         "samples": report_samples.samples(out, files, bounds),
         "run": {"stages": [{"reused": 0, **stage} for stage in facts["stages"]]},

@@ -19,6 +19,7 @@ ITEM, ITEM_FILE = "decontaminate.item", "decontaminate.item_file"
 LINE_COLUMNS = ("num_lines_removed", "num_line_bytes_removed")
 TOP = 25
 TOP_LANGUAGES = 15
+TOP_RETENTION = 20
 COMPONENT_SIZES = (2, 3, 4, 5, 10, 20, 50, 100, 1000)  # lower ends of the buckets
 FINE_BINS, SHOWN_BINS = 1008, 48  # a multiple, so that a whole axis keeps its ends
 TAIL_RATIO = 0.0005  # of the values at either end go into the end bins, so that one outlier does not flatten the rest
@@ -29,16 +30,16 @@ def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
     """One pass over the ledger; frames with the columns named here, sorted by key, and sums as int64.
 
     fates: fate, stage, reason, documents, bytes, tokens; languages: language, fate, documents; hosts: host, kept,
-    other (of pages; the rarest may be forgotten, see Tally); errors: error, documents; components: component_size,
-    documents; lines: fate, documents, num_lines_removed, num_line_bytes_removed (of those that lost some); items: item,
-    item_file, documents (of evaluation sets; the rarest may be forgotten).
+    dedup, other (of pages; the rarest may be forgotten, see Tally); errors: error, documents; components:
+    component_size, documents; lines: fate, documents, num_lines_removed, num_line_bytes_removed (of those that lost
+    some); items: item, item_file, documents (of evaluation sets; the rarest may be forgotten).
     """
     available = columns_of(paths)
     label = pl.col("language.label") if "language.label" in available else pl.lit(None, pl.String)
     tallies = {
         "fates": Tally(["fate", "stage", "reason"], ["documents", "bytes", "tokens"]),
         "languages": Tally(["language", "fate"], ["documents"]),
-        "hosts": Tally(["host"], ["kept", "other"], MAX_HOSTS),
+        "hosts": Tally(["host"], ["kept", "dedup", "other"], MAX_HOSTS),
         "errors": Tally(["error"], ["documents"], MAX_ERRORS),
         "components": Tally(["component_size"], ["documents"]),
         "lines": Tally(["fate"], ["documents", *LINE_COLUMNS]),
@@ -46,7 +47,7 @@ def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
     }
     columns = ["url", "fate", "stage", "reason", "error", "num_bytes", "num_tokens", "component_size", *LINE_COLUMNS]
     columns += [name for name in ("language.label", ITEM, ITEM_FILE) if name in available]
-    is_kept = pl.col("fate") == "kept"
+    is_kept, by_dedup = pl.col("fate") == "kept", pl.col("stage").eq_missing("dedup")
     for frame in batches(paths, columns):
         rows = frame.with_columns(
             documents=pl.lit(1, pl.Int64),
@@ -56,7 +57,8 @@ def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
             host=host_of(pl.col("url")),
             error=pl.col("error").str.slice(0, MAX_ERROR_CHARS),
             kept=is_kept.cast(pl.Int64),
-            other=(~is_kept).cast(pl.Int64),
+            dedup=by_dedup.cast(pl.Int64),
+            other=(~is_kept & ~by_dedup).cast(pl.Int64),
         )
         tallies["fates"].add(rows)
         tallies["languages"].add(rows.filter(pl.col("language").is_not_null()))
@@ -138,20 +140,57 @@ def languages(table: pl.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def domains(hosts: pl.DataFrame) -> dict[str, list[dict[str, Any]]]:
-    """The TOP registered domains by documents kept (`kept`) and not kept (`lost`): domain, num_kept, num_lost."""
+def by_domain(hosts: pl.DataFrame) -> dict[str, dict[str, int]]:
+    """Registered domain -> its pages that are kept, lost to dedup and other; the host where nothing is registered."""
     suffixes = public_suffixes()
-    found: dict[str, list[int]] = {}
+    found: dict[str, dict[str, int]] = {}
     for row in hosts.iter_rows(named=True):
-        counts = found.setdefault(suffixes.privatesuffix(row["host"]) or row["host"], [0, 0])
-        counts[0] += row["kept"]
-        counts[1] += row["other"]
-    return {"kept": _top_domains(found, 0), "lost": _top_domains(found, 1)}
+        name = suffixes.privatesuffix(row["host"]) or row["host"]
+        counts = found.setdefault(name, {"kept": 0, "dedup": 0, "other": 0})
+        for key in counts:
+            counts[key] += row[key]
+    return found
 
 
-def _top_domains(found: dict[str, list[int]], by: int) -> list[dict[str, Any]]:
-    order = sorted((name for name in found if found[name][by]), key=lambda name: (-found[name][by], name))
-    return [{"domain": name, "num_kept": found[name][0], "num_lost": found[name][1]} for name in order[:TOP]]
+def domains(found: dict[str, dict[str, int]]) -> dict[str, list[dict[str, Any]]]:
+    """The TOP registered domains by documents kept (`kept`) and not kept (`lost`): domain, num_kept, num_lost.
+
+    found: of `by_domain`.
+    """
+    rows = [
+        {"domain": name, "num_kept": counts["kept"], "num_lost": counts["dedup"] + counts["other"]}
+        for name, counts in found.items()
+    ]
+    return {name: _top(rows, f"num_{name}", "domain", TOP) for name in ("kept", "lost")}
+
+
+def retention(audited: dict[str, Any], found: dict[str, dict[str, int]]) -> dict[str, list[dict[str, Any]]]:
+    """What dedup left of each source, and of the registered domains that lost most to it.
+
+    audited: of corpus.audit; found: of `by_domain`. `sources` and `domains` are rows of name, num_reached (documents
+    that the filters kept), num_lost and kept_ratio, those that lost most first; only those that lost any.
+    """
+    sources = [
+        {"name": row["value"], "num_reached": row["num_reached"], "num_lost": row["num_dropped"]}
+        for row in audited["rows"]
+        if (row["slice"], row["rule"]) == ("source", "dedup")
+    ]
+    domains = [
+        {"name": name, "num_reached": counts["kept"] + counts["dedup"], "num_lost": counts["dedup"]}
+        for name, counts in found.items()
+    ]
+    return {
+        name: [
+            {**row, "kept_ratio": round(1 - row["num_lost"] / row["num_reached"], 6)}
+            for row in _top(rows, "num_lost", "name", limit)
+        ]
+        for name, rows, limit in (("sources", sources, len(sources)), ("domains", domains, TOP_RETENTION))
+    }
+
+
+def _top(rows: list[dict[str, Any]], by: str, name: str, limit: int) -> list[dict[str, Any]]:
+    """The rows with the largest counts, zeros left out, equal ones by name."""
+    return sorted((row for row in rows if row[by]), key=lambda row: (-row[by], row[name]))[:limit]
 
 
 def errors(table: pl.DataFrame) -> list[dict[str, Any]]:

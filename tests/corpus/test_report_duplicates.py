@@ -1,0 +1,90 @@
+"""What the report says of dedup: what it left of each source and domain."""
+
+import pytest
+
+from corpus.report import build_report, render
+from tests.corpus.synthetic import BOUNDS, row, write_unit
+from tests.corpus.test_report import HOSTILE, PWNED, facts_of
+
+
+def report_of(out):
+    return build_report(str(out), facts_of(out), BOUNDS)
+
+
+def keeper(position, size, **values):
+    return row(position, component_size=size, num_tokens=5, **values)
+
+
+def loser(position, of, size, kind="near", **values):
+    values |= {"duplicate_of": of, "duplicate_kind": kind, "jaccard": 0.8, "component_size": size}
+    return row(position, fate="duplicate", reason=f"dedup.{kind}", **values)
+
+
+@pytest.fixture
+def components(tmp_path):
+    """Components of 5, 4 and 2 documents and one of 3 whose keeper is in an older corpus; two units, two sources."""
+    big, middle = keeper(1, 5, url="https://www.a.co.uk/1"), keeper(2, 4, source="other")
+    small, old = keeper(3, 2), "0" * 32
+    first = [
+        *(loser(position, big["doc_id"], 5, "exact", url="https://b.a.co.uk/") for position in (10, 11)),
+        big,
+        loser(12, small["doc_id"], 2, url="https://c.org/"),
+        row(13, fate="dropped", reason="language.low_score", url="https://c.org/2"),
+    ]
+    second = [
+        *(loser(position, big["doc_id"], 5, "near", source="other") for position in (20, 21)),
+        middle,
+        *(loser(position, middle["doc_id"], 4) for position in (22, 23, 24)),
+        small,
+        *(loser(position, old, 3, "url", source="other") for position in (25, 26)),
+        row(27, num_tokens=5, url="https://d.org/"),
+    ]
+    for unit_id, rows in (("u1", first), ("u2", second)):
+        texts = [f"Text of {found['offset']}. " + "Words of a page. " * 20 for found in rows]
+        write_unit(tmp_path, unit_id, rows, texts, {})
+    return tmp_path
+
+
+def test_what_dedup_left_is_told_by_source_and_by_registered_domain(components):
+    retention = report_of(components)["retention"]
+    assert retention["sources"] == [
+        {"name": "crawl", "num_reached": 9, "num_lost": 6, "kept_ratio": 0.333333},
+        {"name": "other", "num_reached": 5, "num_lost": 4, "kept_ratio": 0.2},
+    ]
+    assert retention["domains"] == [
+        {"name": "a.co.uk", "num_reached": 3, "num_lost": 2, "kept_ratio": 0.333333},
+        {"name": "c.org", "num_reached": 1, "num_lost": 1, "kept_ratio": 0.0},
+    ]
+
+
+def test_twenty_domains_that_lost_most_are_told(tmp_path):
+    rows = [
+        loser(100 * site + number, "0" * 32, 2, url=f"https://site{site:02}.org/{number}")
+        for site in range(1, 26)
+        for number in range(site)
+    ]
+    write_unit(tmp_path, "u1", rows, ["text"] * len(rows), {})
+    domains = report_of(tmp_path)["retention"]["domains"]
+    assert [(found["name"], found["num_lost"]) for found in domains] == [
+        (f"site{site:02}.org", site) for site in range(25, 5, -1)
+    ]
+
+
+def test_the_page_shows_what_dedup_left(tmp_path):
+    kept = keeper(1, 3, url=f"https://{HOSTILE}/")
+    rows = [kept, *(loser(number, kept["doc_id"], 3, url=f"https://{HOSTILE}/") for number in (2, 3))]
+    write_unit(tmp_path, "u1", rows, [HOSTILE] * 3, {})
+    page = render(report_of(tmp_path))
+    section = page[page.index('<section id="duplicates">') : page.index('<section id="domains">')]
+    assert '<td>crawl</td><td class="n">3</td><td class="n">2</td><td class="n">33.3%</td>' in section
+    assert PWNED not in page
+    assert "<script>" not in section
+
+
+def test_a_corpus_without_duplicates_has_no_section_for_them(tmp_path):
+    write_unit(tmp_path, "u1", [row(1, num_tokens=5)], ["text"], {})
+    report = report_of(tmp_path)
+    assert report["retention"] == {"sources": [], "domains": []}
+    assert "duplicates" not in "".join(
+        line for line in render(report).splitlines() if "section" in line or "href" in line
+    )
