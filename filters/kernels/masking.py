@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from filters.kernels.bare import bare_kernel
 from filters.kernels.jit import kernel
 from filters.kernels.mentions import FOLD_SIZE, SOFT, _longest_term, _next_word
 from filters.kernels.unicode import code_point, width
@@ -36,34 +37,21 @@ def masked_windows(data: Any, offsets: Any, fold: Any, keys: Any, masks: Any, ma
     first = np.zeros(len(offsets), np.int64)
     size = window = 0
     for document in range(len(offsets) - 1):
-        position, end = offsets[document], offsets[document + 1]
-        after_mask = False
-        while True:
-            position = _word_start(data, position, end, fold)
-            if position == end:
-                break
-            word, after, _ = _next_word(data, position, end, fold)
-            if _ZERO <= data[position] <= _NINE:
-                position = after
-                continue
-            mask, after_term = _longest_term(data, after, end, word, fold, keys, masks)
-            if mask != 0 and after_mask:
-                position = after_term
-                continue
-            after_mask = mask != 0
+        end = offsets[document + 1]
+        start, stop, position, masked = _next_plain(data, offsets[document], end, False, fold, keys, masks)
+        while start < end:
             if num_words[window] == max_words:
                 window += 1
                 starts[window] = size
-            if after_mask:
+            if masked:
                 out[size] = MASK
                 size += 1
-                position = after_term
             else:
-                size = _write_folded(data, position, after, fold, out, size)
-                position = after
+                size = _write_folded(data, start, stop, fold, out, size)
             out[size] = _BLANK
             size += 1
             num_words[window] += 1
+            start, stop, position, masked = _next_plain(data, position, end, masked, fold, keys, masks)
         if num_words[window] > 0:
             window += 1
             starts[window] = size
@@ -71,7 +59,29 @@ def masked_windows(data: Any, offsets: Any, fold: Any, keys: Any, masks: Any, ma
     return out[:size], starts[: window + 1], num_words[:window], first
 
 
-@kernel
+@bare_kernel
+def _next_plain(data: Any, position: Any, end: Any, after_mask: Any, fold: Any, keys: Any, masks: Any) -> Any:
+    """The next word or term to write: its start, its word's end, where to read on, and whether it is masked.
+
+    Its start is end if there is none. Numbers are passed over, and terms after a masked one.
+    """
+    while True:
+        position = _word_start(data, position, end, fold)
+        if position == end:
+            return end, end, end, False
+        word, stop, _ = _next_word(data, position, end, fold)
+        if _ZERO <= data[position] <= _NINE:
+            position = stop
+            continue
+        mask, after_term = _longest_term(data, stop, end, word, fold, keys, masks)
+        if mask == 0:
+            return position, stop, stop, False
+        if not after_mask:
+            return position, stop, after_term, True
+        position = after_term
+
+
+@bare_kernel
 def _word_start(data: Any, position: Any, end: Any, fold: Any) -> Any:
     while position < end:
         code = code_point(data, position, end)
@@ -81,7 +91,7 @@ def _word_start(data: Any, position: Any, end: Any, fold: Any) -> Any:
     return end
 
 
-@kernel
+@bare_kernel
 def _write_folded(data: Any, position: Any, end: Any, fold: Any, out: Any, size: Any) -> Any:
     """Write the folded code points of one word as UTF-8; returns where the next byte goes."""
     while position < end:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from filters.kernels.bare import bare_kernel
 from filters.kernels.jit import kernel
 from filters.kernels.unicode import code_point, width
 
@@ -42,7 +43,7 @@ def _folded(character: str) -> int:
     return ord(lower) if len(lower) == 1 else ord(character)
 
 
-@kernel
+@bare_kernel
 def _next_word(data: Any, position: Any, end: Any, fold: Any) -> Any:
     """Hash of the next word (0: no more), the position after it, and whether only soft separators came before it.
 
@@ -65,13 +66,13 @@ def _next_word(data: Any, position: Any, end: Any, fold: Any) -> Any:
     return (word if inside else np.uint64(0)), position, soft
 
 
-@kernel
+@bare_kernel
 def _extend(prefix: Any, word: Any) -> Any:
     """Hash of a phrase with one word more; uint64, wraps modulo 2**64."""
     return ((prefix ^ (prefix >> np.uint64(29))) * _MIX) ^ word
 
 
-@kernel
+@bare_kernel
 def _slot(keys: Any, key: Any) -> Any:
     """Where a key is in the open-addressed table, or the empty slot where it would go."""
     mask = np.uint64(len(keys) - 1)
@@ -101,7 +102,7 @@ def add_term(term: Any, groups: Any, fold: Any, keys: Any, masks: Any) -> Any:
         prefix = _extend(prefix, word)
 
 
-@kernel
+@bare_kernel
 def _longest_term(data: Any, position: Any, end: Any, word: Any, fold: Any, keys: Any, masks: Any) -> Any:
     """Groups of the longest term that begins with `word` (0: none) and the position after it."""
     best, after, prefix = np.uint16(0), position, word

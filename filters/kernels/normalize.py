@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from filters.kernels.bare import bare_kernel
 from filters.kernels.jit import kernel
 
 # Classes of code points; the values are the entries of the table.
@@ -20,7 +21,7 @@ UNSTABLE = 0x80
 MAX_NEWLINES = 2
 
 
-@kernel
+@bare_kernel
 def _code_point(data: npt.NDArray[np.uint8], position: int) -> tuple[np.int64, int]:
     """The code point at a position of valid UTF-8, and its number of bytes."""
     first = np.int64(data[position])
@@ -35,7 +36,7 @@ def _code_point(data: npt.NDArray[np.uint8], position: int) -> tuple[np.int64, i
     return (first & 0x07) << 18 | second << 12 | third << 6 | np.int64(data[position + 3] & 0x3F), 4
 
 
-@kernel
+@bare_kernel
 def _rewrite_one(
     data: npt.NDArray[np.uint8],
     window: tuple[int, int],
@@ -48,10 +49,7 @@ def _rewrite_one(
     begin = size
     position, end = window
     newlines = 0  # line ends and blanks are held back until something follows
-    blank = False
-    after_return = False
-    joinable = False
-    unstable = False
+    blank = after_return = joinable = unstable = False
     while position < end:
         code, width = _code_point(data, position)
         entry = classes[code] if code < len(classes) else np.uint8(KEEP)
@@ -66,28 +64,30 @@ def _rewrite_one(
             continue
         after_return = False
         if kind == BLANK:
-            blank = True
-            joinable = False
+            blank, joinable = True, False
             continue
         if size > begin or not squeeze:
-            for _ in range(min(newlines, MAX_NEWLINES) if squeeze else newlines):
-                out[size] = 0x0A
-                size += 1
-            if blank:
-                out[size] = 0x20
-                size += 1
-        newlines = 0
-        blank = False
+            size = _write_gap(out, size, min(newlines, MAX_NEWLINES) if squeeze else newlines, blank)
+        newlines, blank = 0, False
         joinable = joinable if kind == MARK else kind == JOINABLE
         if entry >= UNSTABLE:
             unstable = True
         for source in range(position - width, position):
             out[size] = data[source]
             size += 1
-    if not squeeze:
-        out[size : size + newlines] = 0x0A
-        size += newlines
-    return size, unstable
+    return size if squeeze else _write_gap(out, size, newlines, False), unstable
+
+
+@bare_kernel
+def _write_gap(out: npt.NDArray[np.uint8], size: int, newlines: int, blank: bool) -> int:
+    """Write line ends, then a space if there was a blank; returns the new size."""
+    for _ in range(newlines):
+        out[size] = 0x0A
+        size += 1
+    if blank:
+        out[size] = 0x20
+        size += 1
+    return size
 
 
 @kernel
