@@ -23,6 +23,7 @@ import pyarrow as pa
 from pydantic import Field, ValidationError
 
 from corpus import classifier_metrics as metrics
+from corpus.classifier_card import card
 from corpus.classifier_model import FastTextConfig, train_model
 from corpus.classifier_texts import InputFile, LabelledTexts, is_held_out, leave_out_shared, read_texts
 from corpus.score import versions
@@ -96,8 +97,8 @@ def train_classifier(
 ) -> ClassifierReport:
     """Train from the files of both classes (see read_texts) and write the model to the local path `out`.
 
-    The report is of the texts that were held out; it is written beside the model as `OUT.json`. Raises RecipeError for
-    labels that are one, InputError for files that cannot be read and for too few texts.
+    The report is of the texts that were held out; it is written beside the model as `OUT.json` and `OUT.md`. Raises
+    RecipeError for labels that are one, InputError for files that cannot be read and for too few texts.
     """
     if config.label == config.negative_label:
         raise RecipeError(f"both classes have the label {config.label!r}. Give the negative texts another.")
@@ -113,6 +114,7 @@ def train_classifier(
     shards.write_bytes(out, model)
     report = _report(out, texts, training, held_out, config)
     shards.write_bytes(f"{out}.json", (canonical_json(asdict(report)) + "\n").encode())
+    shards.write_bytes(f"{out}.md", card(report).encode())
     return report
 
 

@@ -3,12 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-from corpus.classifier import ClassifierReport
 from corpus.classifier_metrics import Confusion
 
+if TYPE_CHECKING:
+    from corpus.classifier import ClassifierReport
 
-def card(report: ClassifierReport) -> str:
+
+def card(report: "ClassifierReport") -> str:
     """The whole report, with the lines of a recipe that use the model."""
     label, other = report.config["label"], report.config["negative_label"]
     head = [
@@ -22,7 +25,7 @@ def card(report: ClassifierReport) -> str:
     return "\n".join(line for section in sections for line in section)
 
 
-def _texts(report: ClassifierReport) -> list[str]:
+def _texts(report: "ClassifierReport") -> list[str]:
     return [
         "## Texts",
         "",
@@ -34,7 +37,7 @@ def _texts(report: ClassifierReport) -> list[str]:
     ]
 
 
-def _held_out(report: ClassifierReport, label: str, other: str) -> list[str]:
+def _held_out(report: "ClassifierReport", label: str, other: str) -> list[str]:
     rates = [
         (
             rate["wanted_ratio"],
@@ -72,7 +75,7 @@ def _held_out(report: ClassifierReport, label: str, other: str) -> list[str]:
     ]
 
 
-def _training(report: ClassifierReport) -> list[str]:
+def _training(report: "ClassifierReport") -> list[str]:
     files = [(name, file.file, file.num_bytes, file.sha256) for name, found in report.files.items() for file in found]
     return [
         "## How it was trained",
@@ -84,7 +87,7 @@ def _training(report: ClassifierReport) -> list[str]:
     ]
 
 
-def _recipe(report: ClassifierReport, label: str) -> list[str]:
+def _recipe(report: "ClassifierReport", label: str) -> list[str]:
     return [
         "## In a recipe",
         "",
@@ -99,7 +102,7 @@ def _recipe(report: ClassifierReport, label: str) -> list[str]:
     ]
 
 
-def _counts(report: ClassifierReport) -> list[str]:
+def _counts(report: "ClassifierReport") -> list[str]:
     rows = {label: asdict(counts) for label, counts in report.counts.items()}
     names = list(next(iter(rows.values())))
     heads = [name.removeprefix("num_").replace("_", " ") for name in names]
