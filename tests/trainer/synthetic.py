@@ -50,21 +50,35 @@ def table_of(rows: list[Segments], length: int) -> pa.Table:
     return pa.table(columns, schema=packed_schema(pa.uint16(), length))
 
 
+def _write_shard(folder: Path, split: str, name: str, rows: list[Segments], length: int) -> Shard:
+    path = f"packed/{length}/{name}.parquet"
+    entry = shards.write_table(shards.join(str(folder), path), table_of(rows, length), path)
+    tokens = sum(len(ids) for row in rows for _, _, ids in row.segments)
+    facts = {"path": path, "rows": entry.rows, "bytes": entry.bytes, "sha256": entry.sha256}
+    return Shard.model_validate({**facts, "kind": "packed", "split": split, "tokens": tokens})
+
+
+def _packing(length: int, num_rows: int, num_validation_rows: int, num_tokens: int) -> PackingFacts:
+    return PackingFacts(
+        length=length,
+        num_rows=num_rows,
+        num_validation_rows=num_validation_rows,
+        num_tokens=num_tokens,
+        efficiency=num_tokens / (max(1, num_rows + num_validation_rows) * (length + 1)),
+    )
+
+
 def make_corpus(
     folder: Path, train_shards: list[list[Segments]], validation: list[Segments], length: int, vocab_size: int
 ) -> Manifest:
     """Write the shards and the manifest of a corpus with these rows below the folder."""
     named = [("train", f"part-{number:05d}", rows) for number, rows in enumerate(train_shards)]
-    entries = []
-    for split, name, rows in [*named, ("validation", "validation-00000", validation)]:
-        path = f"packed/{length}/{name}.parquet"
-        entry = shards.write_table(shards.join(str(folder), path), table_of(rows, length), path)
-        tokens = sum(len(ids) for row in rows for _, _, ids in row.segments)
-        facts = {"path": path, "rows": entry.rows, "bytes": entry.bytes, "sha256": entry.sha256}
-        entries.append(Shard.model_validate({**facts, "kind": "packed", "split": split, "tokens": tokens}))
+    entries = [
+        _write_shard(folder, split, name, rows, length)
+        for split, name, rows in [*named, ("validation", "validation-00000", validation)]
+    ]
     tokenizer = shards.write_bytes(shards.join(str(folder), "tokenizer.json"), b"{}", "tokenizer.json")
     num_rows = sum(len(rows) for rows in train_shards)
-    num_tokens = sum(shard.tokens for shard in entries)
     manifest = Manifest(
         name="synthetic",
         seed=0,
@@ -86,13 +100,7 @@ def make_corpus(
             token_type="uint16",
             sha256=tokenizer.sha256,
         ),
-        packing=PackingFacts(
-            length=length,
-            num_rows=num_rows,
-            num_validation_rows=len(validation),
-            num_tokens=num_tokens,
-            efficiency=num_tokens / (max(1, num_rows + len(validation)) * (length + 1)),
-        ),
+        packing=_packing(length, num_rows, len(validation), sum(shard.tokens for shard in entries)),
         models={},
         counts={},
         schemas={},
