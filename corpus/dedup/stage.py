@@ -13,10 +13,10 @@ that breaks off goes on with the tasks that were not committed; intermediate fil
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from corpus.commits import read_commit
+from corpus.commits import find_committed, read_commit, write_commit
+from corpus.dedup.components import connect
 from corpus.dedup.keepers import decide, send_facts, write_units
 from corpus.dedup.pairs import collect_bands, collect_equal, kinds_of, pair_bands, pair_equal, pair_files
-from corpus.dedup.shim import connect
 from corpus.dedup.work import FOLDER, MEMBERS, TWINS, SignedUnit, Work, items
 from corpus.recipe import Dedup
 from manifests.shards import FileEntry, join, remove
@@ -50,12 +50,12 @@ def deduplicate(
     _run(run_map, collect_equal, groups)
     _run(run_map, pair_equal, parts)
     same_words = [kind for kind in kinds_of(work) if kind != "url"]
-    connect(work, TWINS, pair_files(work, *same_words), run_map)
+    _connect(work, TWINS, same_words, run_map)
     if config.minhash is not None:
         _run(run_map, collect_bands, groups)
         _run(run_map, pair_bands, parts)
     others = ["bands"] if config.minhash is not None else []
-    connect(work, MEMBERS, pair_files(work, *kinds_of(work), *others), run_map)
+    _connect(work, MEMBERS, [*kinds_of(work), *others], run_map)
     for task, numbered in ((send_facts, groups), (decide, parts), (write_units, groups)):
         _run(run_map, task, numbered)
     records = [read_commit(work.file(f"write_units-{item['number']:05}.json")) for item in groups]
@@ -65,6 +65,13 @@ def deduplicate(
 def clean(out: str) -> None:
     """Remove the intermediate files, once the result is committed."""
     remove(join(out, FOLDER))
+
+
+def _connect(work: Work, target: str, names: list[str], run_map: RunMap) -> None:
+    """Connect the pairs of these runs, unless that was done."""
+    uri = work.file(f"{target}.json")
+    if find_committed(work.out, uri, work.digest).record is None:
+        write_commit(uri, work.digest, [connect(work, target, pair_files(work, *names), run_map)])
 
 
 def _run(run_map: RunMap, task: Task, numbered: list[dict[str, Any]]) -> None:

@@ -185,9 +185,7 @@ def run(num_documents: int) -> list[str]:
         wall = time.perf_counter() - start
         num_duplicates = check(out, units, keepers)
     worst, cpu_s = max(row[4] for row in steps.rows), sum(row[3] for row in steps.rows)
-    print(
-        f"{num_documents:,}: {wall:.0f} s, at most {worst:.0f} MB; {num_duplicates:,} duplicates have the planted keeper"
-    )
+    print(f"{num_documents:,}: {wall:.0f} s, at most {worst:.0f} MB; {num_duplicates:,} keepers as planted")
     lines = [f"## {num_documents:,} documents ({size / 1e9:.2f} GB of signatures and runs)", ""]
     lines += ["| step | tasks | wall s | CPU s | peak MB of a process |", "|---|---|---|---|---|"]
     shown = [row for row in steps.rows if row[2] > 0.05]
