@@ -3,7 +3,7 @@
     python -m tests.bench.dedup_quality
 
 Three texts of each page: the main text that the recipe extracts, the whole page, and the main text that people marked
-(gold). A labelled pair counts as found where both pages end in one component (a keeper and its duplicates). Pairs `same`
+(gold). A labelled pair is found where both pages end in one component (a keeper and its duplicates). Pairs `same`
 should be found, `different` ones (twins of one template, pages whose extraction collapsed to the same notice) should
 not. Then, over all pages with gold: how many duplicates have a gold text unlike their keeper's (exact 5-gram Jaccard
 below 0.2), which is what would be lost.
