@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 Columns = dict[str, np.ndarray]
 
-# What counts as a word; see filters.words.
-WordDefinition = Literal["whitespace", "uax29", "fasttext", "spacy_en"]
+# What counts as a word; see filters.words. The words of all but the last are spans of the text.
+SpanDefinition = Literal["whitespace", "uax29", "fasttext", "spacy_en"]
+WordDefinition = Literal[SpanDefinition, "nltk"]
 
 
 # Query keys of pre-signed addresses of S3, Google Cloud Storage and Azure.

@@ -31,8 +31,8 @@ Definitions: after the reference code, in its order.
 - The first line with "lorem ipsum" or "{" decides which of the two a page falls for; the other kind is not counted.
 - Sentences (`sentences = "native"`): each kept line has one, and one more after each . ! ? (with closing ' " or
   parentheses) that is followed by spaces and no small ASCII letter; the dot of a single capital letter or of a short
-  list of titles ("Mr.") does not count. `sentences = "punkt"` is the reference's own, NLTK's trained English splitter:
-  it needs nltk and, in `punkt`, the path of punkt_tab.zip from NLTK's data.
+  list of titles ("Mr.") does not count. `sentences = "punkt"` is the reference's own, NLTK's trained English splitter
+  as in NLTK 3.8.1: it needs punkt_tab in NLTK's data folder (`python -m nltk.downloader punkt_tab`).
 - Bad words: with a list in `bad_words` a page falls for one entry in a line that stays, in lower case, where a sign
   other than a small ASCII letter is on either side of it in its line: not at the line's beginning, and "word's" counts.
   None is the default, since no such list comes with the package; the rule `toxicity` is kinder. Language and duplicate
@@ -92,7 +92,6 @@ class C4(Edit):
     min_sentences: int | None = Field(default=3, ge=0)
     semantics: Literal["reference", "datatrove"] = "reference"
     sentences: SentenceDefinition = "native"
-    punkt: FilePath | None = None
     bad_words: FilePath | None = None
 
     def check(self) -> None:
@@ -124,13 +123,13 @@ class C4(Edit):
         return strip_texts(text), {"num_chars": num_chars.astype(np.float64), **columns}
 
     def _words_version(self) -> str | None:
-        return sentences_version(self.sentences, self.punkt)
+        return sentences_version(self.sentences)
 
     def _count_sentences(self, text: pa.Array) -> npt.NDArray[np.float64]:
         """Sentences of the lines of each text, each line on its own: float64 (num_documents,)."""
         buffers = text_buffers(text)
         lines = find_lines(buffers)
-        counts = count_sentences(buffers, lines, self.sentences, self.punkt)
+        counts = count_sentences(buffers, lines, self.sentences)
         return sum_by_document(counts, lines.offsets).astype(np.float64)
 
     def score(self, documents: Documents) -> Columns:

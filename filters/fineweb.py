@@ -29,7 +29,7 @@ Definitions: after datatrove 0.10.1 (in force since December 2024).
 - A document whose lines are all blank is empty; one without words has 0 line feeds a word.
 - `semantics = "fineweb-2024-04"` is what made the published data set, after datatrove 0.2.0: the marks are . ' " ! ?,
   blank lines count in the first two rules, and a document exactly at a limit of the first three falls too (a page
-  without any repeated line is not at 0.01). Its words were those of NLTK's word_tokenize.
+  without any repeated line is not at 0.01). Its `words` are "nltk".
 
 Parameters: bounds are inclusive; "off" turns a rule off; `short_line_chars` changes the measure itself.
 

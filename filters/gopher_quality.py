@@ -35,8 +35,8 @@ Definitions: where the paper is silent systems differ.
   there. Lines are those of str.splitlines with blank ones; only • and - are bullets; stop words must be in lower case:
   a text in capitals has none. A full-width "１" is punctuation to it. Where `min_words` is off it fails on empty text
   and lets pass what has only punctuation; here such a text has mean length 0.
-- `semantics = "fineweb-2024-04"`, after datatrove 0.2.0: the same, but each copy of a stop word counts, and few ends of
-  sentences beyond . ! ? are punctuation.
+- `semantics = "fineweb-2024-04"`, after datatrove 0.2.0, whose `words` are "nltk": the same, but each copy of a stop
+  word counts, and few ends of sentences beyond . ! ? are punctuation.
 
 Parameters: bounds are inclusive; "off" turns a rule off; see the fields.
 

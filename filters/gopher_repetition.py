@@ -44,8 +44,8 @@ Definitions: where the paper is silent systems differ.
   1. Duplicate n-grams are looked for from the start, without spaces between their words ("ab" "c" is "a" "bc"); behind
   one that was met before the search goes on, so what overlaps it is never met, and first copies do not count: a text
   of three equal parts has two thirds at most, less its spaces.
-- `semantics = "fineweb-2024-04"`, after datatrove 0.2.0: the same, but lines are those of str.splitlines, so that every
-  blank line after the first is a duplicate.
+- `semantics = "fineweb-2024-04"`, after datatrove 0.2.0, whose `words` are "nltk": the same, but lines are those of
+  str.splitlines, so that every blank line after the first is a duplicate.
 - An empty document is dropped as such, as datatrove does; nothing in it could repeat.
 
 Parameters: bounds are inclusive; "off" turns a rule off; the defaults are the paper's.

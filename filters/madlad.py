@@ -47,7 +47,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from filters.base import Bound, Columns, Documents, Filter, WordDefinition
+from filters.base import Bound, Columns, Documents, Filter, SpanDefinition
 from filters.kernels.madlad import KINDS, Kind, SentenceRules, count_questionable
 from filters.kernels.tallies import ratio
 from filters.kernels.unicode import UNICODE_VERSION
@@ -66,7 +66,7 @@ class Madlad(Filter):
     min_sentences: int | None = Field(default=5, ge=0)
     max_questionable_ratio: float | None = Field(default=0.2, ge=0.0, le=1.0)
     kinds: list[Kind] = Field(default=list(KINDS), min_length=1)  # those that make a sentence questionable
-    words: WordDefinition = "uax29"
+    words: SpanDefinition = "uax29"
     min_list_words: int = Field(default=12, ge=1)  # shorter sentences are no lists
     max_capital_ratio: float = Field(default=0.5, ge=0.0, le=1.0)
     min_sentence_chars: int = Field(default=20, ge=0)

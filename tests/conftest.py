@@ -8,6 +8,7 @@ from corpus.plan import build
 from corpus.recipe_file import read_recipe
 from corpus.run_local import LocalRunner
 from corpus.sample import write_sample
+from tests.shared import nltk_data
 
 NUM_PAGES = 400
 
@@ -43,6 +44,14 @@ def sample_corpus(sample_recipe, tmp_path_factory):
     out = tmp_path_factory.mktemp("corpus") / "corpus"
     build_local(sample_recipe, out)
     return out
+
+
+@pytest.fixture(scope="session")
+def punkt_data():
+    """NLTK's data folder is where words = "nltk" and sentences = "punkt" look."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NLTK_DATA", nltk_data())
+        yield
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ splitters find the same number of sentences in it, a page where they agree wheth
 """
 
 import itertools
+import os
 import time
-from importlib import metadata
 
 import numpy as np
 
@@ -18,8 +18,8 @@ from filters.kernels.tallies import sum_by_document
 from filters.sentences import SentenceDefinition, count_sentences
 from tests.bench.measures import web_texts
 from tests.edge_cases import batch
+from tests.shared import nltk_data
 
-PUNKT = "llama_index/core/_static/nltk_cache/tokenizers/punkt_tab.zip"
 DEFINITIONS: tuple[SentenceDefinition, ...] = ("native", "spacy", "punkt")
 
 
@@ -31,15 +31,15 @@ def main() -> None:
     kept = text_buffers(C4().edit(Documents(batch(texts)))[0])
     lines = find_lines(kept)
     has_text = lines.ends > lines.starts
-    path = str(metadata.distribution("llama-index-core").locate_file(PUNKT))
+    os.environ["NLTK_DATA"] = nltk_data()
     counts = {}
     num_megabytes = int((lines.ends - lines.starts).sum()) / 1e6
     print(f"{len(texts)} pages, {int(has_text.sum())} lines kept, {num_megabytes:.1f} MB")
     print("| splitter | sentences | MB/s |\n|---|---:|---:|")
     for definition in DEFINITIONS:
-        count_sentences(kept, lines, definition, path) if definition != "punkt" else None
+        count_sentences(kept, lines, definition)
         start = time.thread_time()
-        counts[definition] = count_sentences(kept, lines, definition, path) * has_text
+        counts[definition] = count_sentences(kept, lines, definition) * has_text
         speed = num_megabytes / (time.thread_time() - start)
         print(f"| {definition} | {int(counts[definition].sum())} | {speed:.1f} |")
     print("\n| splitters | lines agreed | pages agreed on three |\n|---|---:|---:|")

@@ -1,10 +1,11 @@
 """How fast words are found, by each definition, against the library whose words they are, on web text.
 
 Run with `python -m tests.bench.words`; needs the WET files of ../shared/data/web. Seconds are this thread's processor
-time; ours and the peer's rounds take turns, after one that compiles. spaCy runs on every 20th text, uniseg on every
-100th: each peer's MB/s are those of the texts it saw.
+time; ours and the peer's rounds take turns, after one that compiles. spaCy and NLTK run on every 20th text, uniseg on
+every 100th: each peer's MB/s are those of the texts it saw.
 """
 
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -15,9 +16,12 @@ from uniseg.wordbreak import words as uniseg_words
 
 from filters.base import WordDefinition
 from filters.kernels.buffers import TextBuffers
+from filters.punkt import load_english as load_punkt
 from filters.spacy_words import load_english
 from filters.words import find_words
 from tests.bench.measures import web_texts
+from tests.reference import nltk_words
+from tests.shared import nltk_data
 from tests.words import buffers
 
 NUM_ROUNDS = 5
@@ -26,6 +30,7 @@ PEERS: dict[WordDefinition, tuple[str, int, Callable[[str], object]]] = {
     "fasttext": ("fasttext.tokenize", 1, fasttext.tokenize),
     "uax29": ("uniseg", 100, lambda text: list(uniseg_words(text))),
     "spacy_en": ("spaCy", 20, lambda text: _ENGLISH(text)),
+    "nltk": ("NLTK, as in 3.8.1", 20, nltk_words.words),
 }
 _ENGLISH = spacy.blank("en").tokenizer
 
@@ -61,6 +66,8 @@ def main() -> None:
         return
     text = buffers(texts)
     load_english()
+    os.environ["NLTK_DATA"] = nltk_data()
+    load_punkt()
     print(f"{len(texts)} texts, {_num_megabytes(texts):.1f} MB; medians of {NUM_ROUNDS} rounds")
     print("| words | MB/s | peer | MB/s | times |\n|---|---:|---|---:|---:|")
     for definition, (peer, *_) in PEERS.items():

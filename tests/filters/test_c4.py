@@ -147,7 +147,6 @@ def test_settings_that_change_the_text_are_part_of_what_is_measured() -> None:
         "max_word_chars": 1000,
         "semantics": "reference",
         "sentences": "native",
-        "punkt": None,
         "bad_words": None,
     }
 

@@ -12,19 +12,16 @@ with DCLM's semantics make of the document, each alone.
 import functools
 import json
 import sys
-from importlib import metadata
 from multiprocessing import Pool
 from pathlib import Path
 from typing import Any
 
-import nltk
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
-from nltk.tokenize.punkt import PunktTokenizer
 
 from tests.peers.documents import documents
-from tests.reference import c4, dclm, gopher, refinedweb
+from tests.reference import c4, dclm, gopher, nltk_words, refinedweb
 from tests.shared import SHARED
 
 FIXTURE = Path(__file__).parent / "fixtures" / "reference.parquet"
@@ -47,22 +44,9 @@ def _bad_word_pattern() -> Any:
     return c4.bad_word_pattern(bad_words())
 
 
-@functools.cache
-def punkt_file() -> str:
-    """NLTK's punkt_tab.zip, as llama-index-core carries it."""
-    name = "llama_index/core/_static/nltk_cache/tokenizers/punkt_tab.zip"
-    return str(metadata.distribution("llama-index-core").locate_file(name))
-
-
-@functools.cache
-def _punkt() -> PunktTokenizer:
-    nltk.data.path.append(str(Path(punkt_file()).parent.parent))
-    return PunktTokenizer("english")
-
-
 def punkt_sentences(line: str) -> int:
     """Sentences of a line as C4's reference code counts them."""
-    return len(_punkt().tokenize(line))
+    return len(nltk_words.sentences(line))
 
 
 @functools.lru_cache(maxsize=1_000_000)

@@ -19,7 +19,7 @@ from filters.refinedweb import RefinedWeb
 from filters.refinedweb_urls import RefinedWebUrls
 from tests.edge_cases import batch, columns_of, scores_of
 from tests.peers.documents import documents
-from tests.peers.make_reference_fixture import FIXTURE, bad_words, punkt_file
+from tests.peers.make_reference_fixture import FIXTURE, bad_words
 from tests.shared import shared_data
 
 pytestmark = [pytest.mark.shared, pytest.mark.slow]
@@ -100,9 +100,8 @@ def test_gopher_drops_every_document_for_the_reason_of_the_twin(
     assert len(set(reasons)) > 10
 
 
-@pytest.mark.parametrize(
-    ("column", "more"), [("c4", ""), ("c4_punkt", f'sentences = "punkt"\npunkt = "{punkt_file()}"\n')]
-)
+@pytest.mark.usefixtures("punkt_data")
+@pytest.mark.parametrize(("column", "more"), [("c4", ""), ("c4_punkt", 'sentences = "punkt"\n')])
 def test_c4_drops_every_document_for_the_reason_of_the_twin_and_leaves_its_text(
     texts: list[str], answers: pa.Table, tmp_path: Path, column: str, more: str
 ) -> None:
