@@ -47,6 +47,11 @@ peers: setup
 	.venv-peers/bin/python tests/peers/make_datatrove_fixture.py .venv-peers/documents.jsonl \
 		$$($(BIN)/python -c 'from filters import Language; print(Language().model_path)') \
 		tests/peers/fixtures/datatrove-0.10.1.parquet
+	$(PYTHON) -m venv .venv-peers/2024
+	.venv-peers/2024/bin/python -m pip install --quiet --no-deps --requirement tests/peers/requirements-2024.txt
+	.venv-peers/2024/bin/python tests/peers/make_fineweb_fixture.py .venv-peers/documents.jsonl \
+		$$($(BIN)/python -c 'from filters import Language; print(Language().model_path)') \
+		tests/peers/fixtures/datatrove-0.2.0.parquet
 
 clean:
 	rm -rf $(VENV) .venv-peers demo build *.egg-info

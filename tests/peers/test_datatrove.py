@@ -1,26 +1,33 @@
-"""The preset datatrove@0.10 against the answers of datatrove 0.10.1, document by document."""
+"""The presets datatrove@0.10 and fineweb@2024-04 against datatrove 0.10.1 and 0.2.0, document by document."""
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import xxhash
 
 from corpus.recipe_file import make_recipe, parse_toml
+from filters import nltk_words
 from filters.base import Columns, Documents, Edit, Filter
+from filters.kernels.punkt import find_sentences
+from filters.punkt import load_english
 from tests.edge_cases import batch, scores_of
 from tests.peers.documents import documents
 from tests.shared import shared_data
+from tests.words import buffers, found_words
 
-FIXTURE = Path(__file__).parent / "fixtures" / "datatrove-0.10.1.parquet"
+FIXTURES = Path(__file__).parent / "fixtures"
 RECIPES = Path(__file__).parents[2] / "corpus" / "recipes"
 SOURCE = {"name": "peers", "format": "text", "paths": ["none"]}
 
 # datatrove's reasons and ours.
 REASONS = {
     "language": {"language.unwanted", "language.low_score"},
+    "division_by_zero": {"gopher_repetition.empty"},  # datatrove 0.2.0 fails on an empty text
     "empty": {"gopher_repetition.empty", "fineweb.empty"},
     "dup_para_frac": {"gopher_repetition.duplicate_paragraphs"},
     "dup_para_char_frac": {"gopher_repetition.duplicate_paragraph_chars"},
@@ -92,15 +99,30 @@ def differences(
     ]
 
 
+@pytest.fixture(scope="module")
+def shards() -> list[list[tuple[str, str]]]:
+    """Id and text of all documents."""
+    shared_data("web", "wet")
+    return [shard for _, shard in documents()]
+
+
+def answers(version: str) -> dict[str, dict[str, Any]]:
+    """What a version of datatrove says of each document."""
+    return {row["id"]: row for row in pq.read_table(FIXTURES / f"datatrove-{version}.parquet").to_pylist()}
+
+
 @pytest.mark.shared
 @pytest.mark.slow
-def test_every_document_has_the_fate_reason_and_text_that_datatrove_gives_it() -> None:
-    shared_data("web", "wet")
-    expected = {row["id"]: row for row in pq.read_table(FIXTURE).to_pylist()}
-    rules = chain_of("datatrove@0.10")
+@pytest.mark.usefixtures("punkt_data")
+@pytest.mark.parametrize(("preset", "version"), [("datatrove@0.10", "0.10.1"), ("fineweb@2024-04", "0.2.0")])
+def test_every_document_has_the_fate_reason_and_text_that_datatrove_gives_it(
+    shards: list[list[tuple[str, str]]], preset: str, version: str
+) -> None:
+    expected = answers(version)
+    rules = chain_of(preset)
     wrong: list[object] = []
     seen: Counter[str] = Counter()
-    for _, shard in documents():
+    for shard in shards:
         ids = [id for id, _ in shard]
         rows = [expected[id] for id in ids]
         assert [row["text"] for row in rows] == [_digest(text) for _, text in shard], "the fixture is of other texts"
@@ -116,6 +138,28 @@ def test_every_document_has_the_fate_reason_and_text_that_datatrove_gives_it() -
     assert wrong == []
     assert sum(seen.values()) > 1000  # of documents that were dropped, for more than a few reasons
     assert len(seen) > 15
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+@pytest.mark.usefixtures("punkt_data")
+def test_every_document_has_the_words_and_sentences_that_nltk_finds_in_it(shards: list[list[tuple[str, str]]]) -> None:
+    expected = answers("0.2.0")
+    wrong = []
+    for shard in shards:
+        text = buffers([text for _, text in shard])
+        found = zip(
+            found_words(nltk_words.find_words, text),
+            np.diff(find_sentences(text, text.offsets[:-1], text.offsets[1:], load_english().table).offsets).tolist(),
+            strict=True,
+        )
+        digests = [(_digest("".join(f"{word}\n" for word in words)), num_sentences) for words, num_sentences in found]
+        rows = [expected[id] for id, _ in shard]
+        wrong += [
+            row["id"] for row, found in zip(rows, digests, strict=True) if found != (row["words"], row["sentences"])
+        ]
+    assert wrong == []
+    assert len({row["words"] for row in expected.values()}) > 9_000
 
 
 def _digest(text: str) -> int:
