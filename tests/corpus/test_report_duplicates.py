@@ -2,13 +2,9 @@
 
 import pytest
 
-from corpus.report import build_report, render
-from tests.corpus.synthetic import BOUNDS, row, write_unit
-from tests.corpus.test_report import HOSTILE, PWNED, facts_of
-
-
-def report_of(out):
-    return build_report(str(out), facts_of(out), BOUNDS)
+from corpus.report import render
+from tests.corpus.report_corpora import HOSTILE, PWNED, report_of
+from tests.corpus.synthetic import row, write_unit
 
 
 def keeper(position, size, **values):
