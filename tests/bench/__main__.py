@@ -9,6 +9,7 @@ BENCHES = (
     "sentences",
     "language",
     "minhash",
+    "components",
     "tokens",
     "whatif",
     "decontaminate",

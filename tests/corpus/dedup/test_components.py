@@ -1,4 +1,5 @@
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -6,9 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.dedup import components
-from corpus.dedup.components import Components, forest, stars
-
-Pairs = list[tuple[int, int]]
+from corpus.dedup.components import Components, connect, forest, stars
+from corpus.dedup.nodes import BYTES_PER_NODE, MEMBER_ROWS
+from corpus.dedup.work import MEMBERS
+from manifests.shards import read_table
+from tests.corpus.dedup.corpora import in_order
+from tests.corpus.dedup.graphs import Pairs, chain, expected_members, renamed, work_in, write_pairs
+from tests.corpus.dedup.memory import peak_bytes
 
 
 def as_arrays(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
@@ -21,11 +26,7 @@ def as_pairs(found: tuple[np.ndarray, np.ndarray]) -> Pairs:
 
 
 def brute_force(pairs: Pairs) -> Pairs:
-    sets = {node: {node} for pair in pairs for node in pair}
-    for first, second in pairs:
-        joined = sets[first] | sets[second]
-        sets.update({node: joined for node in joined})
-    return [(min(sets[node]), node) for node in sorted(sets) if min(sets[node]) != node]
+    return [(least, node) for node, least in expected_members(pairs) if node != least]
 
 
 def test_stars_link_each_node_with_the_first_of_its_bucket() -> None:
@@ -74,3 +75,37 @@ def test_pairs_that_come_in_pieces_give_the_same(monkeypatch: pytest.MonkeyPatch
         collected.add(*as_arrays(pairs[start : start + 4]))
         assert sum(len(firsts) for firsts, _ in collected._pairs) <= 2 * 100
     assert as_pairs(collected.stars()) == brute_force(pairs)
+
+
+def test_members_are_all_of_a_component_with_its_least_node(tmp_path: Path) -> None:
+    work = work_in(str(tmp_path))
+    entry = connect(work, MEMBERS, write_pairs(work, [(8, 9), (5, 5), (7, 8), (20, 21), (3, 9)]), in_order)
+    members = read_table(work.file(MEMBERS))
+    assert members.schema == MEMBER_ROWS
+    assert members.to_pydict() == {"node": [3, 7, 8, 9, 20, 21], "component": [3, 3, 3, 3, 20, 20]}
+    assert (entry.path, entry.rows) == ("duplicates/work/members.parquet", 6)
+
+
+def test_no_pairs_have_no_members(tmp_path: Path) -> None:
+    work = work_in(str(tmp_path))
+    assert connect(work, MEMBERS, [], in_order).rows == 0
+    assert connect(work, MEMBERS, write_pairs(work, []), in_order, budget_bytes=0).rows == 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), max_size=40))
+def test_members_are_as_by_brute_force(pairs: Pairs) -> None:
+    work = work_in("memory://components")
+    connect(work, MEMBERS, write_pairs(work, pairs), in_order)
+    assert list(zip(*read_table(work.file(MEMBERS)).to_pydict().values(), strict=True)) == expected_members(pairs)
+
+
+def test_connecting_takes_16_bytes_for_each_document_in_a_pair(tmp_path: Path) -> None:
+    num_nodes = 2_000_000
+    work = work_in(str(tmp_path))
+    # Each pair is in two files, as near-duplicates share several bands.
+    pairs = renamed(chain(num_nodes), 1)
+    files = write_pairs(work, np.concatenate([pairs, pairs[::-1]]))
+    peak = peak_bytes(lambda: connect(work, MEMBERS, files, in_order))
+    assert peak <= BYTES_PER_NODE * num_nodes + (10 << 20)
+    assert read_table(work.file(MEMBERS))["component"].unique().to_pylist() == [0]
