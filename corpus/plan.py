@@ -241,6 +241,7 @@ class Build:
         content = manifest.model_dump(mode="json", include={"name", "recipe", "counts", "sources", "versions"})
         content["tokens"] = manifest.packing.model_dump() | {"vocab_size": manifest.tokenizer.vocab_size}
         content["audit"] = audited
+        content["report_component_size"] = self.recipe.dedup.report_component_size
         content["item_files"] = facts.item_files(self.recipe)
         content["gates"] = verdicts(audited, self.recipe.audit.gate)
         content["stages"] = [

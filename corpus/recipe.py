@@ -141,6 +141,7 @@ class Dedup(Strict):
     max_lost_ratio: float = Field(default=0.9, ge=0.0, le=1.0)
     min_documents: int = Field(default=100, ge=1)  # smaller sources are not judged
     accept_loss: list[str] = []  # sources that may lose any share
+    report_component_size: int = Field(default=100, ge=2)  # components that the report shows one by one
 
     def signing(self) -> dict[str, Any]:
         """The settings that decide the bytes of a unit's signatures and runs."""

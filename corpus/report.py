@@ -26,9 +26,10 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
 
     out: the corpus folder, with `ledger/*.parquet` and `units/<unit_id>/documents.parquet` (and `edits.parquet`).
     facts: name, recipe, counts, audit (of corpus.audit), tokens (num_tokens, num_rows, num_validation_rows, efficiency,
-    vocab_size), sources, versions, stages (dicts of name, seconds and, where items were used again, their number as
-    `reused`: they go to `run`), gates (may be absent: dicts of text and met), item_files (may be absent: names of the
-    files of evaluation items); other keys are taken over.
+    vocab_size), sources, versions, report_component_size (how many documents make a component a large one), stages
+    (dicts of name, seconds and, where items were used again, their number as `reused`: they go to `run`), gates (may
+    be absent: dicts of text and met), item_files (may be absent: names of the files of evaluation items); other keys
+    are taken over.
     bounds: dicts of column (`rule.measure`), side ("min" or "max"), limit, reason (`rule.defect`).
     Raises IntegrityError if a ledger or unit cannot be read.
     """
@@ -52,6 +53,7 @@ def build_report(out: str, facts: dict[str, Any], bounds: Sequence[dict[str, Any
         "components": report_counts.components(tables["components"]),
         "lines": report_counts.lines(tables["lines"]),
         "contamination": report_counts.contamination(paths, tables["items"], facts.get("item_files", [])),
+        "large_components": report_samples.large_components(out, files, facts["report_component_size"]),
         "retention": report_counts.retention(facts["audit"], domains),
         "domains": report_counts.domains(domains),
         "errors": report_counts.errors(tables["errors"]),

@@ -29,6 +29,7 @@ def facts_of(out, seconds=1.0):
         ],
         "versions": {"polars": "2.1.0"},
         "item_files": ["first.jsonl", f"{HOSTILE}.jsonl"],
+        "report_component_size": 3,
         "stages": [{"name": "score", "seconds": seconds}],
     }
 
