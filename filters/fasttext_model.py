@@ -20,6 +20,8 @@ from manifests.strict import did_you_mean
 _PREFIX = "__label__"
 _BEST = -1
 
+Spans = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]  # starts and ends in the data
+
 
 class FastTextModel:
     """A loaded classifier. Not picklable: workers load their own, by path.
@@ -43,11 +45,17 @@ class FastTextModel:
         A model has no answer to a text of which it knows nothing. stops_at_end_mark: a word `</s>` ends the text, as
         in fastText, else it is passed over.
         """
-        return self._ask(text, _BEST, stops_at_end_mark)
+        return self._ask(text.data, (text.offsets[:-1], text.offsets[1:]), _BEST, stops_at_end_mark)
+
+    def predict_spans(
+        self, data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int32]:
+        """The best label of each of data[starts:ends], as predict gives it; int32 (num_spans,)."""
+        return self._ask(data, (starts, ends), _BEST, False)[0]
 
     def label_scores(self, text: TextBuffers, label: str) -> npt.NDArray[np.float64]:
         """The score in [0, 1] of one label for each text; 0.0 without an answer. Raises ModelError if unknown."""
-        return self._ask(text, self.index(label), False)[1]
+        return self._ask(text.data, (text.offsets[:-1], text.offsets[1:]), self.index(label), False)[1]
 
     def index(self, label: str) -> int:
         """Where a label (without `__label__`) is in `labels`; raises ModelError that names the known ones."""
@@ -60,12 +68,13 @@ class FastTextModel:
         return self.labels.index(label)
 
     def _ask(
-        self, text: TextBuffers, wanted: int, stops: bool
+        self, data: npt.NDArray[np.uint8], spans: Spans, wanted: int, stops: bool
     ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
-        labels = np.empty(text.num_documents, np.int32)
-        scores = np.empty(text.num_documents, np.float64)
-        room = new_room(self._dictionary, text.offsets, len(self._network.weights))
-        predict(self._dictionary, self._network, (text.data, text.offsets), (wanted, stops), room, (labels, scores))
+        starts, ends = spans
+        labels = np.empty(len(starts), np.int32)
+        scores = np.empty(len(starts), np.float64)
+        room = new_room(self._dictionary, ends - starts, len(self._network.weights))
+        predict(self._dictionary, self._network, (data, starts, ends), (wanted, stops), room, (labels, scores))
         if not np.isfinite(scores).all():
             raise ModelError(f"{self._path}: its weights are so large that scores are no numbers. Fetch it again.")
         # fastText adds 1e-5 to what it takes the logarithm of.

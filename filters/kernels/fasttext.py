@@ -55,16 +55,17 @@ class Dictionary(NamedTuple):
     max_words: int
 
 
-def new_room(dictionary: Dictionary, offsets: npt.NDArray[np.int64], dimension: int) -> tuple[npt.NDArray[Any], ...]:
-    """Room for predict: keys and rows of words kept, rows just found, a marked word, hashes of words, the mean row.
+def new_room(dictionary: Dictionary, sizes: npt.NDArray[np.int64], dimension: int) -> tuple[npt.NDArray[Any], ...]:
+    """Room for predict, for texts of so many bytes each.
 
-    keys: int64, 4 for each of a power of two words: start and end of the latest occurrence, the hash, the number of
-    rows (-1 for a label). rows: int32, 60 for each.
+    In order: keys and rows of words kept, rows just found, a marked word, hashes of words, the mean row. keys: int64, 4
+    for each of a power of two words: start and end of the latest occurrence, the hash, the number of rows (-1 for a
+    label). rows: int32, 60 for each.
     """
     num_kept = 256
-    while num_kept < _MAX_KEPT_WORDS and 16 * num_kept < offsets[-1] - offsets[0]:
+    while num_kept < _MAX_KEPT_WORDS and 16 * num_kept < sizes.sum():
         num_kept *= 2
-    longest = int(np.diff(offsets).max(initial=0))
+    longest = int(sizes.max(initial=0))
     return (
         np.zeros(num_kept * _KEY, np.int64),
         np.empty(num_kept * _KEPT_ROWS, np.int32),
@@ -106,27 +107,27 @@ def fill_slots(file: Any, starts: Any, slots: Any) -> None:
 
 @kernel
 def predict(dictionary: Any, network: Any, text: Any, question: Any, room: Any, out: Any) -> None:
-    """Fill out = (labels int32, scores float64), each (num_documents,).
+    """Fill out = (labels int32, scores float64), each (num_texts,).
 
-    text: (data, offsets). question: (wanted, stops): the label whose score is asked for, -1 for the best one; whether
-    a word `</s>` ends the text as in fastText (else it is passed over). Label -1 and score 0.0 where a text has no
-    feature that the model knows, or all labels score 0.
+    text: (data, starts, ends): text i is data[starts[i] : ends[i]]. question: (wanted, stops): the label whose score is
+    asked for, -1 for the best one; whether a word `</s>` ends the text as in fastText (else it is passed over). Label
+    -1 and score 0.0 where a text has no feature that the model knows, or all labels score 0.
     """
-    data, offsets = uncounted(text[0]), uncounted(text[1])
+    data, starts, ends = uncounted(text[0]), uncounted(text[1]), uncounted(text[2])
     wanted, stops = question
     labels, scores = out
     words = _uncounted_dictionary(dictionary)
     rows, total = uncounted(network.rows), uncounted(room[5])
     borrowed = uncounted(room[0]), uncounted(room[1]), uncounted(room[2]), uncounted(room[3]), uncounted(room[4])
     output = new_scratch(len(network.scales))
-    for document in range(len(labels)):
-        labels[document], scores[document] = -1, 0.0
+    for number in range(len(labels)):
+        labels[number], scores[number] = -1, 0.0
         total[:] = np.float32(0)
-        one_text = data, offsets[document], offsets[document + 1], stops
+        one_text = data, starts[number], ends[number], stops
         num_rows = _add_text(words, rows, one_text, borrowed, total)
         if num_rows:
             total *= np.float32(1.0 / num_rows)
-            labels[document], scores[document] = best_label(network, room[5], wanted, output)
+            labels[number], scores[number] = best_label(network, room[5], wanted, output)
 
 
 @kernel

@@ -1,5 +1,9 @@
-"""MADLAD-400's questions about sentences in one pass over the bytes: list case, length, numbers, cursed strings."""
+"""MADLAD-400's questions about sentences in one pass over the bytes: list case, length, numbers, cursed strings.
 
+Whether a sentence has its document's language is asked elsewhere, of the sentences found here.
+"""
+
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
@@ -14,7 +18,7 @@ from filters.kernels.lines import skip_space_back
 from filters.kernels.unicode import SPACE, all_characters, code_point, code_point_classes, width
 from filters.kernels.words import Words, skip_space
 
-Kind = Literal["list_case", "length", "number", "cursed"]
+Kind = Literal["list_case", "length", "number", "cursed", "language"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # The authors' list; what they write as a regular expression with an end is cursed at the text's end only, since white
@@ -46,28 +50,62 @@ _BYTE_KINDS[list(b"0123456789{}+/()>")] = _TECHNICAL
 
 @dataclass(frozen=True)
 class SentenceRules:
-    """Limits, inclusive, of what is not questionable; `asked` says which of KINDS make a sentence questionable."""
+    """Limits, inclusive, of what is not questionable."""
 
     min_list_words: int
     max_capital_ratio: float
     min_chars: int
     max_chars: int
     max_technical_ratio: float
-    asked: tuple[bool, ...]
 
 
-def count_questionable(text: TextBuffers, words: Words, rules: SentenceRules) -> npt.NDArray[np.int64]:
+@dataclass(frozen=True)
+class Sentences:
+    """The sentences of a batch in order; document i has sentences offsets[i] to offsets[i + 1].
+
+    starts, ends: int64 (num_sentences,), byte positions in the text's data, marks at the end left out; offsets: int64
+    (num_documents + 1,). kinds: uint8 (num_sentences,), bit k is set where the sentence is of KINDS[k]; never that of
+    "language". has_letter: bool (num_sentences,), whether any of its words has a letter.
+    """
+
+    starts: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+    offsets: npt.NDArray[np.int64]
+    kinds: npt.NDArray[np.uint8]
+    has_letter: npt.NDArray[np.bool_]
+
+
+def find_sentences(text: TextBuffers, words: Words, rules: SentenceRules) -> Sentences:
+    """The sentences of each text; words: those of the same text. Linear in the bytes, whatever they are."""
+    # A sentence but the last has a sign, a mark and white space behind it. Unused pages are never touched.
+    capacity = int(text.offsets[-1] - text.offsets[0]) // 3 + text.num_documents
+    starts, ends = np.empty((2, capacity), np.int64)
+    kinds, has_letter = np.empty(capacity, np.uint8), np.empty(capacity, np.bool_)
+    offsets = np.zeros(text.num_documents + 1, np.int64)
+    of_words, of_chars = (rules.min_list_words, rules.max_capital_ratio), (rules.min_chars, rules.max_chars)
+    limits = (of_words, of_chars, rules.max_technical_ratio)
+    tables = (code_point_classes(), _capitals(), *_automaton())
+    found = (words.starts, words.ends, words.offsets, words.has_letter)
+    _judge(text.data, text.offsets, found, tables, limits, (starts, ends, offsets, kinds, has_letter))
+    used = slice(0, int(offsets[-1]))
+    return Sentences(starts[used], ends[used], offsets, kinds[used], has_letter[used])
+
+
+def count_questionable(
+    offsets: npt.NDArray[np.int64], kinds: npt.NDArray[np.uint8], asked: Container[Kind]
+) -> npt.NDArray[np.int64]:
     """Sentences, questionable ones, and those of each of KINDS: int64 (2 + len(KINDS), num_documents).
 
-    words: those of the same text. Linear in the bytes, whatever they are.
+    offsets, kinds: of Sentences, the bit of "language" added; asked: the kinds that make a sentence questionable.
     """
-    counts = np.zeros((2 + len(KINDS), text.num_documents), np.int64)
-    asked = sum(1 << kind for kind, is_asked in enumerate(rules.asked) if is_asked)
-    of_words, of_chars = (rules.min_list_words, rules.max_capital_ratio), (rules.min_chars, rules.max_chars)
-    limits = (of_words, of_chars, rules.max_technical_ratio, asked)
-    tables = (code_point_classes(), _capitals(), *_automaton())
-    _judge(text.data, text.offsets, (words.starts, words.ends, words.offsets), tables, limits, counts)
-    return counts
+    bits = [1 << place for place in range(len(KINDS))]
+    questionable = sum(bit for bit, kind in zip(bits, KINDS, strict=True) if kind in asked)
+    sums = np.zeros(len(kinds) + 1, np.int64)
+    counts = [np.diff(offsets)]
+    for bit in (questionable, *bits):
+        np.cumsum(kinds & np.uint8(bit) != 0, out=sums[1:])
+        counts.append(np.diff(sums[offsets]))
+    return np.stack(counts)
 
 
 @cache
@@ -106,9 +144,11 @@ def _automaton() -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8]]:
 
 
 @bare_kernel
-def _judge(data: Any, offsets: Any, words: Any, tables: Any, limits: Any, counts: Any) -> None:
-    word_starts, word_ends, word_offsets = words
+def _judge(data: Any, offsets: Any, words: Any, tables: Any, limits: Any, out: Any) -> None:
+    word_starts, word_ends, word_offsets, word_letters = words
     classes, capitals, steps, found = tables
+    starts, ends, sentence_offsets, kinds, has_letter = out
+    sentence = 0
     for document in range(len(offsets) - 1):
         position, limit = offsets[document], offsets[document + 1]
         word, last_word = word_offsets[document], word_offsets[document + 1]
@@ -117,18 +157,19 @@ def _judge(data: Any, offsets: Any, words: Any, tables: Any, limits: Any, counts
             while word < last_word and word_ends[word] <= position:  # marks between sentences
                 word += 1
             num_words = num_capitals = 0
+            letter = False
             while word < last_word and word_starts[word] < end:
                 num_capitals += capitals[code_point(data, word_starts[word], limit)]
                 num_words += 1
+                letter |= word_letters[word]
                 word += 1
             if skip_space(data, position, end, classes) < end:
                 cursed |= _ends_with_bar(data, position, end, classes)
-                kinds = _kinds((num_words, num_capitals), (num_chars, num_technical), cursed, limits)
-                counts[0, document] += 1
-                counts[1, document] += kinds & limits[3] != 0
-                for kind in range(len(KINDS)):
-                    counts[2 + kind, document] += (kinds >> kind) & 1
+                starts[sentence], ends[sentence], has_letter[sentence] = position, end, letter
+                kinds[sentence] = _kinds((num_words, num_capitals), (num_chars, num_technical), cursed, limits)
+                sentence += 1
             position = skip_space(data, after, limit, classes)
+        sentence_offsets[document + 1] = sentence
 
 
 @bare_kernel
@@ -136,7 +177,7 @@ def _kinds(words: Any, chars: Any, cursed: Any, limits: Any) -> Any:
     """A bit for each of KINDS that the sentence is."""
     num_words, num_capitals = words
     num_chars, num_technical = chars
-    (min_words, max_capital_ratio), (min_chars, max_chars), max_technical_ratio, _ = limits
+    (min_words, max_capital_ratio), (min_chars, max_chars), max_technical_ratio = limits
     list_case = num_words >= min_words and num_capitals / num_words > max_capital_ratio
     odd_length = num_chars < min_chars or num_chars > max_chars
     numbers = num_technical / num_chars > max_technical_ratio

@@ -1,5 +1,7 @@
 import json
 from collections.abc import Callable
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,26 +12,34 @@ from hypothesis import strategies as st
 
 from filters.base import WordDefinition
 from filters.kernels.buffers import text_buffers
-from filters.kernels.madlad import SentenceRules, count_questionable
+from filters.kernels.madlad import KINDS, Kind, SentenceRules, count_questionable, find_sentences
+from filters.language import Language
 from filters.madlad import Madlad
 from filters.words import find_words
-from tests.edge_cases import EDGE_TEXTS, check_filter, measure, reasons
+from manifests.errors import ModelError
+from tests.edge_cases import EDGE_TEXTS, batch, check_filter, columns_of, measure, reasons
 from tests.reference import madlad as slow
 from tests.reference.word_break import words as uax29_words
 from tests.shared import shared_data
 
-PUBLISHED = SentenceRules(12, 0.5, 20, 500, 0.2, (True, True, True, True))
-TIGHT = SentenceRules(2, 0.5, 3, 25, 0.2, (True, False, False, True))
+PUBLISHED = SentenceRules(12, 0.5, 20, 500, 0.2)
+TIGHT = SentenceRules(2, 0.5, 3, 25, 0.2)
 CUTS: dict[WordDefinition, Callable[[str], list[str]]] = {"uax29": uax29_words, "whitespace": str.split}
 PLAIN = "The river rises in the hills. "
+GERMAN = "Der Fluss entspringt in den Bergen. "
 
 
 def _found(
     column: pa.Array | pa.ChunkedArray, rules: SentenceRules = PUBLISHED, words: WordDefinition = "uax29"
 ) -> list[list[int]]:
     text = text_buffers(column)
-    rows: list[list[int]] = count_questionable(text, find_words(text, words), rules).T.tolist()
+    sentences = find_sentences(text, find_words(text, words), rules)
+    rows: list[list[int]] = count_questionable(sentences.offsets, sentences.kinds, _asked(rules)).T.tolist()
     return rows
+
+
+def _asked(rules: SentenceRules) -> list[Kind]:
+    return ["list_case", "cursed"] if rules == TIGHT else list(KINDS)
 
 
 def _texts(texts: list[str], rules: SentenceRules = PUBLISHED, words: WordDefinition = "uax29") -> list[list[int]]:
@@ -37,7 +47,17 @@ def _texts(texts: list[str], rules: SentenceRules = PUBLISHED, words: WordDefini
 
 
 def _expected(texts: list[str], rules: SentenceRules = PUBLISHED, words: WordDefinition = "uax29") -> list[list[int]]:
-    return [slow.counts(text, rules, CUTS[words]) for text in texts]
+    return [slow.counts(text, rules, CUTS[words], _asked(rules), lambda _: "en") for text in texts]
+
+
+@cache
+def _label(text: str) -> str:
+    """What the packaged model calls the text."""
+    return str(columns_of(Language(), batch([text]))[0]["label"][0])
+
+
+def _languages(texts: list[str]) -> list[float]:
+    return measure(Madlad(kinds=["language"]), "language_ratio", texts)
 
 
 def _is(kind: str, sentences: list[str]) -> list[bool]:
@@ -48,6 +68,7 @@ def _is(kind: str, sentences: list[str]) -> list[bool]:
 def test_edge_cases_pass() -> None:
     check_filter(Madlad())
     check_filter(Madlad(words="whitespace", min_sentence_chars=0, min_list_words=1, max_questionable_ratio=0.0))
+    check_filter(Madlad(kinds=["language"]))
 
 
 def test_sentences_end_at_marks_that_white_space_follows() -> None:
@@ -85,7 +106,7 @@ def test_words_may_be_those_between_blanks() -> None:
 
 
 def test_marks_between_sentences_are_no_words() -> None:
-    assert _texts(["Ab . Ab ab"], TIGHT, "whitespace") == [[2, 0, 0, 0, 0, 0]]
+    assert _texts(["Ab . Ab ab"], TIGHT, "whitespace") == [[2, 0, 0, 0, 0, 0, 0]]
 
 
 def test_more_than_a_fifth_of_digits_and_brackets_is_too_much() -> None:
@@ -144,7 +165,48 @@ def test_only_the_named_kinds_make_a_sentence_questionable() -> None:
 
 
 def test_a_sentence_of_several_kinds_counts_once() -> None:
-    assert _texts(["1.mp3. "]) == [[1, 1, 0, 1, 1, 1]]
+    assert _texts(["1.mp3. "]) == [[1, 1, 0, 1, 1, 1, 0]]
+
+
+def test_a_sentence_with_letters_in_another_language_than_its_document_is_foreign() -> None:
+    texts = [PLAIN * 4 + GERMAN, PLAIN * 2 + GERMAN * 4, PLAIN * 3 + "12 + 3 = 15. ", "", "1. 2. 3."]
+    assert _languages(texts) == [0.2, 2 / 6, 0.0, 0.0, 0.0]
+    rule = Madlad(kinds=["language"])
+    assert measure(rule, "questionable_ratio", texts) == [0.2, 2 / 6, 0.0, 0.0, 0.0]
+    few = "madlad.too_few_sentences"
+    assert reasons(rule, texts) == [None, "madlad.questionable", few, few, few]
+
+
+def test_languages_are_measured_only_where_they_are_asked_for(tmp_path: Path) -> None:
+    assert "madlad.language_ratio" not in Madlad().column_types()
+    assert "madlad.language_ratio" in Madlad(kinds=["language"]).column_types()
+    broken = tmp_path / "broken.ftz"
+    broken.write_bytes(b"no model")
+    Madlad(model=str(broken)).check()
+    with pytest.raises(ModelError, match=r"broken\.ftz: is not a fastText model"):
+        Madlad(model=str(broken), kinds=["language"]).check()
+
+
+def test_the_model_counts_by_content_and_only_where_it_is_asked(tmp_path: Path) -> None:
+    copy = tmp_path / "copy.ftz"
+    copy.write_bytes(Path(Language().model_path).read_bytes())
+    assert Madlad(model=str(copy)).measuring() == Madlad().measuring()
+    asked = Madlad(kinds=["language"]).measuring()
+    assert Madlad(model=str(copy), kinds=["language"]).measuring() == asked
+    assert asked["model"] == f"sha256:{Language().model_digest}"
+
+
+_SENTENCES = st.sampled_from([PLAIN, GERMAN, "Oui, c'est vrai! ", "ok? ", "12. ", "\u3000Да. ", "</s> no. ", "a.\nb"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(_SENTENCES, max_size=6).map("".join), max_size=3))
+def test_foreign_sentences_agree_with_the_slow_twin(texts: list[str]) -> None:
+    found = [slow.sentences(text) for text in texts]
+    foreign = [
+        [slow.is_foreign(part, text, _label) for part in parts] for text, parts in zip(texts, found, strict=True)
+    ]
+    assert _languages(texts) == [sum(answers) / len(answers) if answers else 0.0 for answers in foreign]
 
 
 def test_limits_of_documents_are_thresholds_and_those_of_sentences_are_not() -> None:
@@ -171,7 +233,7 @@ def test_edge_texts_agree_with_the_slow_twin_in_any_arrow_layout(rules: Sentence
 
 def test_the_counts_of_a_long_text_are_those_of_its_sentences() -> None:
     counts = np.array(_texts([(PLAIN + "No! ") * 200_000]))
-    assert counts.tolist() == [[400_000, 200_000, 0, 200_000, 0, 0]]
+    assert counts.tolist() == [[400_000, 200_000, 0, 200_000, 0, 0, 0]]
 
 
 _PIECES = (
@@ -260,6 +322,11 @@ def test_known_harm_is_as_the_page_says() -> None:
     gold = _rows("web", "gold.jsonl.zst")
     english = [row["text"] for row in gold if row["lang"] == "en" and len(row["text"].split()) >= 100]
     assert _num_dropped(english, Madlad()) == (222, 1741)
+    languages = Madlad(kinds=["language"], min_sentences=None)
+    assert [_num_dropped(texts, languages)[0] for texts in (good, bad, english)] == [1, 1, 6]
+    news = [row for row in _rows("text", "prose", "documents.jsonl.zst") if row["source"] == "masakhanews"]
+    assert _num_dropped([row["text"] for row in news], languages) == (1116, 1374)
+    assert _num_dropped([row["text"] for row in news if row["lang"] == "pcm"], languages) == (12, 128)
     eastern = [row["text"] for row in gold if row["lang"] in ("ja", "zh", "th", "my")]
     assert _num_dropped(eastern, Madlad()) == (14, 14)
 

@@ -4,9 +4,9 @@ The list of what makes a sentence cursed is in the authors' own notation.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
-from filters.kernels.madlad import SentenceRules
+from filters.kernels.madlad import KINDS, Kind, SentenceRules
 
 CURSED = (
     *(r" №", r"\ufffd\ufffd\ufffd", r"\|\s*$", r" nr\.$", r"aute irure dolor ", r" sunt in culpa qui "),
@@ -39,8 +39,19 @@ def questions(sentence: str, rules: SentenceRules, cut: Callable[[str], list[str
     ]
 
 
-def counts(text: str, rules: SentenceRules, cut: Callable[[str], list[str]]) -> list[int]:
-    """Sentences, those with any of the counted questions, and those with each: the rows of the kernel's counts."""
-    found = [questions(sentence, rules, cut) for sentence in sentences(text)]
-    questionable = sum(any(asked and answer for asked, answer in zip(rules.asked, row, strict=True)) for row in found)
-    return [len(found), questionable, *(sum(row[kind] for row in found) for kind in range(4))]
+def is_foreign(sentence: str, text: str, label: Callable[[str], str]) -> bool:
+    """Whether the sentence has a letter and another label than the text."""
+    return any(character.isalpha() for character in sentence) and label(sentence) != label(text)
+
+
+def counts(
+    text: str,
+    rules: SentenceRules,
+    cut: Callable[[str], list[str]],
+    asked: Container[Kind],
+    label: Callable[[str], str],
+) -> list[int]:
+    """Sentences, those of any kind asked for, and those of each kind: the rows of the kernel's counts."""
+    found = [[*questions(sentence, rules, cut), is_foreign(sentence, text, label)] for sentence in sentences(text)]
+    questionable = sum(any(kind in asked for kind, answer in zip(KINDS, row, strict=True) if answer) for row in found)
+    return [len(found), questionable, *(sum(row[kind] for row in found) for kind in range(len(KINDS)))]
