@@ -4,6 +4,7 @@ Also the small helpers that filter tests share: a batch from a list of texts, it
 """
 
 import math
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -77,6 +78,21 @@ def measure(rule: Filter, name: str, texts: list[str]) -> list[float]:
     """One measure of each text."""
     columns, _ = columns_of(rule, batch(texts))
     return list(columns[name].tolist())
+
+
+def edited(rule: Edit, text: str) -> str:
+    """What the filter makes of a text."""
+    texts = columns_of(rule, batch([text]))[1]
+    assert texts is not None
+    return texts[0]
+
+
+def check_twin(rule: Edit, texts: list[str], twin: Callable[[str], tuple[str, Mapping[str, float]]]) -> None:
+    """Assert that the new text and the measures of each text are the slow twin's."""
+    columns, new_texts = columns_of(rule, batch(texts))
+    assert new_texts is not None
+    for row, text in enumerate(texts):
+        assert (new_texts[row], {name: values[row] for name, values in columns.items()}) == twin(text)
 
 
 def check_filter(rule: Filter, texts: tuple[str, ...] = EDGE_TEXTS) -> None:

@@ -34,23 +34,6 @@ SURFACE = {
 }
 
 
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Run `gristmill` here; returns exit code, stdout and stderr."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["gristmill", *map(str, arguments)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as ended:
-            code = ended.code or 0
-        told = capsys.readouterr()
-        return code, told.out, told.err
-
-    return call
-
-
 def parsed(text):
     """JSON without the NaN and Infinity that only Python reads."""
     return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))

@@ -1,9 +1,39 @@
-"""A corpus that several tests of the report look at."""
+"""Corpora that several tests look at."""
+
+import json
 
 import pytest
 
+from tests.conftest import build_local
 from tests.corpus.report_corpora import SCORE, WORDS
 from tests.corpus.synthetic import row, write_unit
+
+SMALL = """
+name = "small"
+[[source]]
+name = "s"
+format = "jsonl"
+paths = ["*.jsonl"]
+[dedup.minhash]
+[tokenize]
+tokenizer = "train:300"
+[pack]
+length = 16
+validation_ratio = 0.2
+"""
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """Inputs, recipe.toml and corpus (out) of two units, small enough to damage each of its files once."""
+    folder = tmp_path_factory.mktemp("small")
+    text = "A quiet harbour town wakes early. Boats leave before the sun is up, and the market opens at six."
+    for name in "ab":
+        lines = [json.dumps({"text": f"{text} Day {number} of {name}."}) for number in range(20)]
+        (folder / f"{name}.jsonl").write_text("\n".join([*lines, lines[0], "no JSON"]))
+    (folder / "recipe.toml").write_text(SMALL)
+    build_local(folder / "recipe.toml", folder / "out")
+    return folder
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """What an earlier run left is used again only if it is whole; what is not is named, and made again alone."""
 
-import json
-
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -13,33 +11,6 @@ from corpus.run_local import LocalRunner
 from manifests import shards
 from manifests.errors import IntegrityError
 from manifests.manifest import read_manifest
-from tests.conftest import build_local
-
-RECIPE = """
-name = "small"
-[[source]]
-name = "s"
-format = "jsonl"
-paths = ["*.jsonl"]
-[dedup.minhash]
-[tokenize]
-tokenizer = "train:300"
-[pack]
-length = 16
-"""
-
-
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """Inputs, recipe and corpus of two units."""
-    folder = tmp_path_factory.mktemp("small")
-    text = "A quiet harbour town wakes early. Boats leave before the sun is up, and the market opens at six."
-    for name in "ab":
-        lines = [json.dumps({"text": f"{text} Day {number} of {name}."}) for number in range(20)]
-        (folder / f"{name}.jsonl").write_text("\n".join([*lines, lines[0]]))
-    (folder / "recipe.toml").write_text(RECIPE)
-    build_local(folder / "recipe.toml", folder / "out")
-    return folder
 
 
 @pytest.fixture

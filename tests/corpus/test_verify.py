@@ -1,5 +1,3 @@
-import json
-
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -9,34 +7,11 @@ from corpus.verify import verify
 from manifests import shards
 from manifests.errors import InputError, IntegrityError, ManifestMismatch
 from manifests.manifest import Manifest, parse_manifest, read_manifest, to_text
-from tests.conftest import build_local
-
-RECIPE = """
-name = "small"
-[[source]]
-name = "s"
-format = "jsonl"
-paths = ["*.jsonl"]
-[dedup.minhash]
-[tokenize]
-tokenizer = "train:300"
-[pack]
-length = 16
-validation_ratio = 0.2
-"""
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory):
-    """A corpus of two units, small enough to damage each of its files once."""
-    folder = tmp_path_factory.mktemp("small")
-    text = "A quiet harbour town wakes early. Boats leave before the sun is up, and the market opens at six."
-    for name in "ab":
-        lines = [json.dumps({"text": f"{text} Day {number} of {name}."}) for number in range(20)]
-        (folder / f"{name}.jsonl").write_text("\n".join([*lines, lines[0], "no JSON"]))
-    (folder / "recipe.toml").write_text(RECIPE)
-    build_local(folder / "recipe.toml", folder / "out")
-    return folder / "out"
+@pytest.fixture
+def out(small):
+    return small / "out"
 
 
 def listed(manifest):
@@ -58,36 +33,36 @@ def test_a_finished_corpus_is_sound(sample_corpus):
     assert result.num_records == sum(manifest.counts["fate"].values())
 
 
-def test_a_flipped_byte_in_any_file_is_found_and_the_file_named(small):
-    paths = shards.list_files(str(small))
+def test_a_flipped_byte_in_any_file_is_found_and_the_file_named(out):
+    paths = shards.list_files(str(out))
     kinds = {path.split("/")[0] for path in paths}
     assert {"units", "ledger", "duplicates", "tokens", "packed", "recipe.toml", "report.html"} < kinds
     for path in paths:
-        sound = (small / path).read_bytes()
+        sound = (out / path).read_bytes()
         middle = len(sound) // 2
-        (small / path).write_bytes(sound[:middle] + bytes([sound[middle] ^ 1]) + sound[middle + 1 :])
+        (out / path).write_bytes(sound[:middle] + bytes([sound[middle] ^ 1]) + sound[middle + 1 :])
         if path == "manifest.json":
             with pytest.raises((IntegrityError, ManifestMismatch), match=r"manifest\.json"):
-                verify(str(small))
+                verify(str(out))
         else:
-            (problem,) = verify(str(small)).problems
-            assert problem.startswith(f"{small}/{path}: SHA-256 is ")
-        (small / path).write_bytes(sound)
-    assert verify(str(small)).problems == []
+            (problem,) = verify(str(out)).problems
+            assert problem.startswith(f"{out}/{path}: SHA-256 is ")
+        (out / path).write_bytes(sound)
+    assert verify(str(out)).problems == []
 
 
-def test_any_missing_file_is_named(small):
-    for path in shards.list_files(str(small)):
-        sound = (small / path).read_bytes()
-        (small / path).unlink()
+def test_any_missing_file_is_named(out):
+    for path in shards.list_files(str(out)):
+        sound = (out / path).read_bytes()
+        (out / path).unlink()
         if path == "manifest.json":
             with pytest.raises(InputError, match="there is no manifest"):
-                verify(str(small))
+                verify(str(out))
         else:
-            (problem,) = verify(str(small)).problems
-            assert problem.startswith(f"{small}/{path}: is missing.")
-        (small / path).write_bytes(sound)
-    assert verify(str(small)).problems == []
+            (problem,) = verify(str(out)).problems
+            assert problem.startswith(f"{out}/{path}: is missing.")
+        (out / path).write_bytes(sound)
+    assert verify(str(out)).problems == []
 
 
 @pytest.mark.parametrize("path", ["letter.txt", "ledger/more.parquet", "packed/16/part-00009.parquet"])
@@ -98,8 +73,8 @@ def test_a_file_that_no_manifest_lists_is_named(corpus_copy, path):
     assert problem == f"{corpus_copy}: files that no manifest lists: {path}."
 
 
-def test_a_changed_digest_in_the_manifest_is_found(small, tmp_path):
-    manifest = read_manifest(str(small))
+def test_a_changed_digest_in_the_manifest_is_found(out, tmp_path):
+    manifest = read_manifest(str(out))
     text = to_text(manifest.model_copy(update={"digest": "0" * 64}))
     with pytest.raises(IntegrityError, match="checksum"):
         parse_manifest(text, "manifest.json")

@@ -1,3 +1,5 @@
+from functools import partial
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -5,7 +7,7 @@ from pydantic import ValidationError
 
 from filters.base import Documents
 from filters.refinedweb import RefinedWeb
-from tests.edge_cases import EDGE_TEXTS, batch, check_filter, columns_of, measure, reasons
+from tests.edge_cases import EDGE_TEXTS, batch, check_filter, check_twin, edited, measure, reasons
 from tests.reference.refinedweb import corrected
 
 RULE = RefinedWeb()
@@ -64,18 +66,9 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES, max_size=30).map("".join)
 
 
-def _edited(rule: RefinedWeb, text: str) -> str:
-    texts = columns_of(rule, batch([text]))[1]
-    assert texts is not None
-    return texts[0]
-
-
-def _same(rule: RefinedWeb, texts: list[str]) -> None:
-    columns, edited = columns_of(rule, batch(texts))
-    assert edited is not None
-    for row, text in enumerate(texts):
-        expected = corrected(text, rule.semantics == "dclm")
-        assert (edited[row], {name: values[row] for name, values in columns.items()}) == expected
+def _same(texts: list[str]) -> None:
+    check_twin(RULE, texts, partial(corrected, as_dclm=False))
+    check_twin(DCLM, texts, partial(corrected, as_dclm=True))
 
 
 def test_the_edge_cases_hold() -> None:
@@ -86,62 +79,60 @@ def test_the_edge_cases_hold() -> None:
 @settings(max_examples=500, deadline=None)
 @given(st.lists(TEXTS, min_size=1, max_size=4))
 def test_texts_and_counts_equal_those_of_the_regular_expressions(texts: list[str]) -> None:
-    _same(RULE, texts)
-    _same(DCLM, texts)
+    _same(texts)
 
 
 def test_edge_cases_equal_the_regular_expressions() -> None:
     texts = [text[:3000] for text in EDGE_TEXTS]
-    _same(RULE, texts)
-    _same(DCLM, texts)
+    _same(texts)
 
 
 def test_lines_of_capitals_digits_counters_and_single_words_go() -> None:
     text = f"HOME NEWS CONTACT US\n{PROSE}\n2019\n3.4k likes!\n\nShare\n{PROSE}"
-    assert _edited(RULE, text) == f"{PROSE}\n\n{PROSE}"
+    assert edited(RULE, text) == f"{PROSE}\n\n{PROSE}"
     for name in ("num_uppercase_lines", "num_numeric_lines", "num_counter_lines", "num_short_lines"):
         assert measure(RULE, name, [text]) == [1.0]
     assert measure(RULE, "num_lines_kept", [text]) == [3.0]
 
 
 def test_half_of_a_line_may_be_capitals() -> None:
-    assert _edited(RULE, "AB cd e") == "AB cd e"
-    assert _edited(RULE, "ABCD ef g") == "ABCD ef g"
-    assert _edited(RULE, "ABCDE f g") == ""
-    assert _edited(RefinedWeb(max_uppercase_ratio=1.0), "ABCDE F G") == "ABCDE F G"
+    assert edited(RULE, "AB cd e") == "AB cd e"
+    assert edited(RULE, "ABCD ef g") == "ABCD ef g"
+    assert edited(RULE, "ABCDE f g") == ""
+    assert edited(RefinedWeb(max_uppercase_ratio=1.0), "ABCDE F G") == "ABCDE F G"
 
 
 def test_the_first_line_is_judged_without_the_blanks_before_it() -> None:
     rule = RefinedWeb(min_words_per_line=0)
-    assert _edited(rule, "  2019\na b\n  2019\nc d") == "a b\n  2019\nc d"
+    assert edited(rule, "  2019\na b\n  2019\nc d") == "a b\n  2019\nc d"
 
 
 @pytest.mark.parametrize("line", ["3 likes", "- 1,234 Views -", "12.5K followers", "(7 downloads)", "3\u3000shares"])
 def test_counters_are_numbers_of_known_things(line: str) -> None:
-    assert _edited(RULE, f"{PROSE}\n{line}") == PROSE
+    assert edited(RULE, f"{PROSE}\n{line}") == PROSE
 
 
 @pytest.mark.parametrize("line", ["3 likes of it", "three likes", "3likes", "3 apples", "a 3 likes", "3 kk likes"])
 def test_other_lines_with_numbers_stay(line: str) -> None:
-    assert _edited(RULE, f"{PROSE}\n{line}\n{PROSE}").count("\n") == 1 + (len(line.split()) > 1)
+    assert edited(RULE, f"{PROSE}\n{line}\n{PROSE}").count("\n") == 1 + (len(line.split()) > 1)
 
 
 def test_phrases_are_cut_out_of_short_lines_only() -> None:
     text = (
         f"You have 2 items in cart now\n{PROSE} Read more...\nThe news of today Read more...\nSign-in to read\nSign-in"
     )
-    assert _edited(RefinedWeb(min_words_per_line=0), text) == (
+    assert edited(RefinedWeb(min_words_per_line=0), text) == (
         f"You have 2 now\n{PROSE} Read more...\nThe news of today\nto read"
     )
     assert measure(RefinedWeb(min_words_per_line=0), "num_phrase_lines", [text]) == [4.0]
-    assert _edited(RefinedWeb(max_phrase_line_words=0), "a Read more...") == "a Read more..."
+    assert edited(RefinedWeb(max_phrase_line_words=0), "a Read more...") == "a Read more..."
 
 
 def test_dclm_takes_the_dots_of_read_more_for_any_character() -> None:
     text = f"{PROSE}\nyou can read more now"
-    assert _edited(DCLM, text) == f"{PROSE}\nyou can read more now"
-    assert _edited(DCLM, f"{PROSE}\nyou can read more it") == f"{PROSE}\nyou can"
-    assert _edited(RULE, f"{PROSE}\nyou can read more it") == f"{PROSE}\nyou can read more it"
+    assert edited(DCLM, text) == f"{PROSE}\nyou can read more now"
+    assert edited(DCLM, f"{PROSE}\nyou can read more it") == f"{PROSE}\nyou can"
+    assert edited(RULE, f"{PROSE}\nyou can read more it") == f"{PROSE}\nyou can read more it"
 
 
 def test_pages_may_lose_one_word_of_twenty_and_no_more() -> None:
