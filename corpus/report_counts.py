@@ -36,15 +36,7 @@ def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
     """
     available = columns_of(paths)
     label = pl.col("language.label") if "language.label" in available else pl.lit(None, pl.String)
-    tallies = {
-        "fates": Tally(["fate", "stage", "reason"], ["documents", "bytes", "tokens"]),
-        "languages": Tally(["language", "fate"], ["documents"]),
-        "hosts": Tally(["host"], ["kept", "dedup", "other"], MAX_HOSTS),
-        "errors": Tally(["error"], ["documents"], MAX_ERRORS),
-        "components": Tally(["component_size"], ["documents"]),
-        "lines": Tally(["fate"], ["documents", *LINE_COLUMNS]),
-        "items": Tally([ITEM, ITEM_FILE], ["documents"], MAX_ITEMS),
-    }
+    tallies = _tallies()
     columns = ["url", "fate", "stage", "reason", "error", "num_bytes", "num_tokens", "component_size", *LINE_COLUMNS]
     columns += [name for name in ("language.label", ITEM, ITEM_FILE) if name in available]
     is_kept, by_dedup = pl.col("fate") == "kept", pl.col("stage").eq_missing("dedup")
@@ -70,6 +62,18 @@ def count_ledger(paths: Sequence[str]) -> dict[str, pl.DataFrame]:
         if ITEM in available:
             tallies["items"].add(rows.filter(pl.col(ITEM_FILE) >= 0))
     return {name: tally.table() for name, tally in tallies.items()}
+
+
+def _tallies() -> dict[str, Tally]:
+    return {
+        "fates": Tally(["fate", "stage", "reason"], ["documents", "bytes", "tokens"]),
+        "languages": Tally(["language", "fate"], ["documents"]),
+        "hosts": Tally(["host"], ["kept", "dedup", "other"], MAX_HOSTS),
+        "errors": Tally(["error"], ["documents"], MAX_ERRORS),
+        "components": Tally(["component_size"], ["documents"]),
+        "lines": Tally(["fate"], ["documents", *LINE_COLUMNS]),
+        "items": Tally([ITEM, ITEM_FILE], ["documents"], MAX_ITEMS),
+    }
 
 
 def totals(fates: pl.DataFrame) -> dict[str, int]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from corpus.commits import find_committed, write_commit
+from manifests.schemas import LINES_FOLDER
 from manifests.shards import FileEntry, exists, join, read_bytes, read_table, remove, write_bytes
 
 FOLDER = "duplicates/work"
@@ -82,7 +83,7 @@ class Work:
         return [group for group in found if len(group)]
 
     def excluded(self, ordinal: int) -> np.ndarray:
-        """Rows of a unit that take no part: removed ones, and in older corpora those that were duplicates."""
+        """Rows of a unit that take no part: removed ones, and in older corpora those that deduplication took out."""
         unit = self.units[ordinal]
         root = unit.root or self.out
         gone = join(root, "removed", f"{unit.unit_id}.parquet")
@@ -90,6 +91,10 @@ class Work:
         if ordinal < self.num_old:
             decided = read_table(join(root, "duplicates", f"{unit.unit_id}.parquet"), ["row", "kind"])
             rows.append(decided["row"].to_numpy()[decided["kind"].to_numpy() != "keeper"])
+            lines = join(root, LINES_FOLDER, f"{unit.unit_id}.parquet")
+            if exists(lines):
+                cut = read_table(lines, ["row", "dropped"])
+                rows.append(cut["row"].to_numpy()[cut["dropped"].to_numpy()])
         return np.concatenate([np.zeros(0, np.uint32), *rows])
 
 

@@ -9,6 +9,7 @@ BENCHES = (
     "sentences",
     "language",
     "minhash",
+    "lines",
     "components",
     "tokens",
     "whatif",

@@ -181,3 +181,12 @@ def test_a_damaged_file_of_lines_is_made_anew(recipe, tmp_path):
     path.write_bytes(path.read_bytes()[:-9])
     assert build_local(recipe, tmp_path / "out").digest == first.digest
     assert verify(str(tmp_path / "out")).problems == []
+
+
+def test_a_page_that_an_older_corpus_dropped_is_no_duplicate_of_it(recipe, corpus, tmp_path):
+    pages = [f"Home\n{NOTICE}\nLog in b", f"{NOTICE}\n\nAt six the market of b opens, Nr. 1i."]
+    (tmp_path / "new.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in pages), "utf-8")
+    text = recipe.read_text("utf-8").replace("[dedup.lines]\nmin_chars = 12", f'[dedup]\nagainst = ["{corpus}"]')
+    (tmp_path / "new.toml").write_text(text.replace('name = "lines"', 'name = "new"'), "utf-8")
+    build_local(tmp_path / "new.toml", tmp_path / "new")
+    assert ledger.scan(str(tmp_path / "new")).collect()["fate"].to_list() == ["kept", "duplicate"]
