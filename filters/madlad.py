@@ -58,7 +58,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from filters.base import Bound, Columns, Documents, FilePath, Filter, WordDefinition
+from filters.base import Bound, Columns, Documents, FilePath, Filter, SpanDefinition
 from filters.fasttext_model import load_model
 from filters.kernels.buffers import TextBuffers
 from filters.kernels.madlad import KINDS, Kind, SentenceRules, Sentences, count_questionable, find_sentences
@@ -83,7 +83,7 @@ class Madlad(Filter):
     max_questionable_ratio: float | None = Field(default=0.2, ge=0.0, le=1.0)
     # Those that make a sentence questionable.
     kinds: list[Kind] = Field(default=["list_case", "length", "number", "cursed"], min_length=1)
-    words: WordDefinition = "uax29"
+    words: SpanDefinition = "uax29"
     min_list_words: int = Field(default=12, ge=1)  # shorter sentences are no lists
     max_capital_ratio: float = Field(default=0.5, ge=0.0, le=1.0)
     min_sentence_chars: int = Field(default=20, ge=0)

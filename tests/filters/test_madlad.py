@@ -10,7 +10,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.base import WordDefinition
+from filters.base import SpanDefinition
 from filters.kernels.buffers import text_buffers
 from filters.kernels.madlad import KINDS, Kind, SentenceRules, count_questionable, find_sentences
 from filters.language import Language
@@ -24,13 +24,13 @@ from tests.shared import shared_data
 
 PUBLISHED = SentenceRules(12, 0.5, 20, 500, 0.2)
 TIGHT = SentenceRules(2, 0.5, 3, 25, 0.2)
-CUTS: dict[WordDefinition, Callable[[str], list[str]]] = {"uax29": uax29_words, "whitespace": str.split}
+CUTS: dict[SpanDefinition, Callable[[str], list[str]]] = {"uax29": uax29_words, "whitespace": str.split}
 PLAIN = "The river rises in the hills. "
 GERMAN = "Der Fluss entspringt in den Bergen. "
 
 
 def _found(
-    column: pa.Array | pa.ChunkedArray, rules: SentenceRules = PUBLISHED, words: WordDefinition = "uax29"
+    column: pa.Array | pa.ChunkedArray, rules: SentenceRules = PUBLISHED, words: SpanDefinition = "uax29"
 ) -> list[list[int]]:
     text = text_buffers(column)
     sentences = find_sentences(text, find_words(text, words), rules)
@@ -42,11 +42,11 @@ def _asked(rules: SentenceRules) -> list[Kind]:
     return ["list_case", "cursed"] if rules == TIGHT else list(KINDS)
 
 
-def _texts(texts: list[str], rules: SentenceRules = PUBLISHED, words: WordDefinition = "uax29") -> list[list[int]]:
+def _texts(texts: list[str], rules: SentenceRules = PUBLISHED, words: SpanDefinition = "uax29") -> list[list[int]]:
     return _found(pa.array(texts, pa.large_string()), rules, words)
 
 
-def _expected(texts: list[str], rules: SentenceRules = PUBLISHED, words: WordDefinition = "uax29") -> list[list[int]]:
+def _expected(texts: list[str], rules: SentenceRules = PUBLISHED, words: SpanDefinition = "uax29") -> list[list[int]]:
     return [slow.counts(text, rules, CUTS[words], _asked(rules), lambda _: "en") for text in texts]
 
 
@@ -218,7 +218,7 @@ def test_limits_of_documents_are_thresholds_and_those_of_sentences_are_not() -> 
 
 @pytest.mark.parametrize("words", CUTS)
 @pytest.mark.parametrize("rules", [PUBLISHED, TIGHT])
-def test_edge_texts_agree_with_the_slow_twin_in_any_arrow_layout(rules: SentenceRules, words: WordDefinition) -> None:
+def test_edge_texts_agree_with_the_slow_twin_in_any_arrow_layout(rules: SentenceRules, words: SpanDefinition) -> None:
     texts = [text[:3000] for text in EDGE_TEXTS] + ["x. Ab Cd. " * 3, "é", "1"]
     expected = _expected(texts, rules, words)
     column = pa.array(texts, pa.large_string())
@@ -285,7 +285,7 @@ _PIECES = (
 @given(
     st.lists(st.lists(st.sampled_from(_PIECES), max_size=60).map("".join), max_size=3), st.sampled_from(sorted(CUTS))
 )
-def test_texts_of_awkward_pieces_agree_with_the_slow_twin(texts: list[str], words: WordDefinition) -> None:
+def test_texts_of_awkward_pieces_agree_with_the_slow_twin(texts: list[str], words: SpanDefinition) -> None:
     assert _texts(texts, TIGHT, words) == _expected(texts, TIGHT, words)
 
 
