@@ -356,14 +356,12 @@ def row_groups(uri: str, columns: Iterable[str] | None = None) -> Iterator[pa.Ta
     names = None if columns is None else list(columns)
     with open_parquet(uri) as file:
         for group in range(file.num_row_groups):
-            with _naming(uri):
-                table = file.read_row_group(group, columns=names)
-            yield table
+            yield file.read_row_group(group, columns=names)
 
 
 def read_row_groups(uri: str, groups: list[int]) -> pa.Table:
     """Some row groups of a Parquet file. Raises IntegrityError, naming the file, where its bytes are damaged."""
-    with open_parquet(uri) as file, _naming(uri):
+    with open_parquet(uri) as file:
         return file.read_row_groups(groups) if groups else file.schema_arrow.empty_table()
 
 
@@ -372,7 +370,7 @@ def read_table(uri: str, columns: Iterable[str] | None = None) -> pa.Table:
 
     Raises IntegrityError, naming the file, where its bytes are damaged.
     """
-    with open_parquet(uri) as file, _naming(uri):
+    with open_parquet(uri) as file:
         return file.read(columns=None if columns is None else list(columns))
 
 
