@@ -1,7 +1,8 @@
 """Encode kept documents: texts -> token ids -> buckets by hash, then one shuffled file per bucket.
 
 Map: each unit writes `units/<unit_id>/tokens.parquet` with one row group per bucket. Gather: bucket b of all units
-becomes `tokens/part-b.parquet`, ordered by a hash of the document id, so the order of units leaves no trace.
+becomes `tokens/part-b.parquet`, ordered by a hash of the document id, so the order of units leaves no trace. Where only
+some units changed, the documents of the others are taken from the bucket's file as it was.
 """
 
 import tempfile
@@ -11,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+import xxhash
 
 from corpus.tokenizers import Tokenizer
 from filters.kernels.pack import copy_pieces
 from manifests import shards
-from manifests.digest import hash_fraction
+from manifests.digest import canonical_json, hash_fraction
 from manifests.errors import IntegrityError
 from manifests.schemas import require, tokens_schema
 from manifests.shards import FileEntry, TableWriter
@@ -47,6 +49,7 @@ class EncodeWriter:
         self._file = tempfile.NamedTemporaryFile(prefix="gristmill-", suffix=".arrow")  # noqa: SIM115
         self._spill = pa.ipc.new_file(self._file, self._schema)
         self._bounds: list[npt.NDArray[np.int64]] = []  # per batch: rows of bucket b are [bounds[b], bounds[b + 1])
+        self.parts: list[str] = []  # after finish, for each bucket: digest of the documents in it, "" without any
 
     def add(self, table: pa.Table) -> npt.NDArray[np.int64]:
         """Encode a batch of kept documents: doc_id, text (large_string), source, language (nullable).
@@ -77,8 +80,10 @@ class EncodeWriter:
             batches = [(spilled.get_batch(number), bounds) for number, bounds in enumerate(self._bounds)]
             for bucket in range(self._num_buckets):
                 cuts = [(batch, bounds[bucket], bounds[bucket + 1]) for batch, bounds in batches]
-                parts = [batch.slice(start, stop - start) for batch, start, stop in cuts if start < stop]
-                writer.write(pa.Table.from_batches(parts, self._schema))
+                pieces = [batch.slice(start, stop - start) for batch, start, stop in cuts if start < stop]
+                part = pa.Table.from_batches(pieces, self._schema)
+                self.parts.append(_digest(part))
+                writer.write(part)
         self._file.close()
         assert writer.entry is not None
         return [writer.entry]
@@ -106,17 +111,35 @@ class EncodeWriter:
         return pa.table(columns, schema=self._schema)
 
 
-def gather_bucket(out: str, unit_ids: list[str], bucket: int, seed: int, token_type: str) -> FileEntry:
-    """Write `tokens/part-<bucket>.parquet`: the bucket's documents of all units, shuffled by hash of the id.
+def _digest(part: pa.Table) -> str:
+    """xxh3-128 (32 hex characters) of documents by their values, however they lie in memory; "" of none."""
+    if part.num_rows == 0:
+        return ""
+    hasher = xxhash.xxh3_128()
+    for name in ("doc_id", "source", "language", "split"):
+        hasher.update(canonical_json(part[name].to_pylist()).encode())
+    for name in ("num_tokens", "num_bytes"):
+        hasher.update(part[name].to_numpy())
+    for chunk in part["tokens"].chunks:
+        hasher.update(chunk.flatten().to_numpy())
+    return hasher.hexdigest()
+
+
+def gather_bucket(
+    out: str, unit_ids: list[str], bucket: int, seed: int, token_type: str, *, others_stay: bool = False
+) -> FileEntry:
+    """Write `tokens/part-<bucket>.parquet`: the bucket's documents of these units, shuffled by hash of the id.
 
     Rows are in the order of (hash_fraction(doc_id, "shuffle", seed), doc_id), whatever the order of unit_ids. A bucket
-    without documents gives a file without rows. Raises IntegrityError if a unit's file has no such row group.
+    without documents gives a file without rows. others_stay: documents in the file that are of no unit in unit_ids, by
+    the units' ledgers, stay in it. Raises IntegrityError if a unit's file has no such row group.
     """
     schema = tokens_schema(pa.type_for_alias(token_type))
-    table = pa.concat_tables([schema.empty_table(), *_read_bucket(out, unit_ids, bucket, schema)])
+    path = f"tokens/part-{bucket:05d}.parquet"
+    held = [_of_others(out, path, unit_ids, schema)] if others_stay else []
+    table = pa.concat_tables([schema.empty_table(), *held, *_read_bucket(out, unit_ids, bucket, schema)])
     keys = [(hash_fraction(doc_id, "shuffle", seed), doc_id) for doc_id in table["doc_id"].to_pylist()]
     order = np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)
-    path = f"tokens/part-{bucket:05d}.parquet"
     return shards.write_table(shards.join(out, path), take_documents(table, order), path)
 
 
@@ -135,6 +158,17 @@ def take_documents(table: pa.Table, rows: npt.NDArray[np.int64]) -> pa.Table:
     taken = table.drop_columns("tokens").take(pa.array(rows)).combine_chunks()
     column = pa.LargeListArray.from_arrays(pa.array(places), pa.array(tokens), type=lists.type)
     return taken.add_column(1, table.schema.field("tokens"), column).select(table.column_names)
+
+
+def _of_others(out: str, path: str, unit_ids: list[str], schema: pa.Schema) -> pa.Table:
+    """The rows of a bucket's file that are of other units."""
+    uri = shards.join(out, path)
+    table = require(shards.read_table(uri), schema, uri)
+    others = np.ones(table.num_rows, np.bool_)
+    for unit_id in unit_ids:
+        ids = shards.read_table(shards.join(out, "ledger", f"{unit_id}.parquet"), ["doc_id"])["doc_id"]
+        others &= ~pc.is_in(table["doc_id"], ids).to_numpy()
+    return take_documents(table, np.flatnonzero(others))
 
 
 def _read_bucket(out: str, unit_ids: list[str], bucket: int, schema: pa.Schema) -> Iterator[pa.Table]:

@@ -20,7 +20,7 @@ from manifests.digest import digest_json
 from manifests.schemas import LINES_REASON
 from manifests.shards import FileEntry, TableWriter
 
-VERSION = 4
+VERSION = 5
 # Libraries whose version decides the bytes of tokens and shards.
 TOKEN_LIBRARIES = ("pyarrow", "gigatoken", "tokenizers")
 RECORD_COLUMNS = [name for name in schemas.RECORD.names if name not in ("text", "reason", "extra")]
@@ -33,8 +33,8 @@ def finish_unit(recipe: Recipe, out: str, plan: dict[str, Any], item: dict[str, 
 
     Returns the commit record, and as `damaged` what was wrong with files of an earlier run, which are made again.
 
-    plan: tokenizer (path below out), its sha256, pretokenizer, num_buckets, duplicates (digest of the dedup result).
-    item: unit_id, digest (see finish_digest), need_tokens: the gathered shards are not there, so tokens are wanted.
+    plan: tokenizer (path below out), its sha256, pretokenizer, num_buckets.
+    item: unit_id, digest (see finish_digest), need_tokens: the token shards do not hold the unit's tokens.
     """
     unit_id = item["unit_id"]
     uri = shards.join(out, unit_folder(unit_id), "encode.json")
@@ -46,19 +46,29 @@ def finish_unit(recipe: Recipe, out: str, plan: dict[str, Any], item: dict[str, 
         done = None if damaged or len(there) < len(done["tokens"]) else done
     if done:
         return {**done, "reused": True}
-    tokens, num_tokens = _encode(recipe, out, plan, unit_id)
+    writer, tokens, num_tokens = _encode(recipe, out, plan, unit_id)
     ledger = _write_ledger(out, unit_id, num_tokens)
-    made = write_commit(uri, item["digest"], [ledger], unit_id=unit_id, tokens=[asdict(file) for file in tokens])
-    return {**made, "damaged": damaged}
+    facts = {"unit_id": unit_id, "parts": writer.parts, "tokens": [asdict(file) for file in tokens]}
+    return {**write_commit(uri, item["digest"], [ledger], **facts), "damaged": damaged}
 
 
-def finish_digest(recipe: Recipe, plan: dict[str, Any], runs_digest: str, input_sha256: str) -> str:
-    """What decides the bytes that finish_unit writes for one unit."""
-    used = versions(TOKEN_LIBRARIES)
-    return digest_json([VERSION, used, runs_digest, input_sha256, plan, recipe.seed, recipe.pack.validation_ratio])
+def decided_files(unit_id: str) -> list[str]:
+    """Files that decide, since scoring, which documents of a unit are kept and as what; not each need be there."""
+    return [f"{folder}/{unit_id}.parquet" for folder in ("duplicates", schemas.LINES_FOLDER, schemas.REMOVED_FOLDER)]
 
 
-def _encode(recipe: Recipe, out: str, plan: dict[str, Any], unit_id: str) -> tuple[list[FileEntry], Counts]:
+def finish_digest(recipe: Recipe, plan: dict[str, Any], record: Record, decided: list[str | None]) -> str:
+    """What decides the bytes that finish_unit writes for one unit.
+
+    record: of the unit's scoring; decided: SHA-256 of its decided_files, None where there is no such file.
+    """
+    used = [VERSION, versions(TOKEN_LIBRARIES), plan, recipe.seed, recipe.pack.validation_ratio]
+    return digest_json([*used, record["digest"], record["input"]["sha256"], decided])
+
+
+def _encode(
+    recipe: Recipe, out: str, plan: dict[str, Any], unit_id: str
+) -> tuple[EncodeWriter, list[FileEntry], Counts]:
     """Write the unit's tokens; also int64 (num_records,): tokens of each kept document, -1 for the other records."""
     folder = unit_folder(unit_id)
     tokenizer = load_tokenizer(shards.join(out, plan["tokenizer"]), plan["pretokenizer"])
@@ -80,7 +90,7 @@ def _encode(recipe: Recipe, out: str, plan: dict[str, Any], unit_id: str) -> tup
             }
             num_tokens[first_row + rows] = writer.add(pa.table(columns).take(pa.array(rows)))
     files = [FileEntry(f"{folder}/{file.path}", file.rows, file.bytes, file.sha256) for file in writer.finish()]
-    return files, num_tokens
+    return writer, files, num_tokens
 
 
 def _write_ledger(out: str, unit_id: str, num_tokens: Counts) -> FileEntry:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.commits import Record, find_committed, write_commit
+from corpus.commits import Record, entries, find_committed, find_wanted, read_commit, write_commit
 from corpus.encode import gather_bucket
 from corpus.finish import TOKEN_LIBRARIES
 from corpus.pack import PackedFile, Settings, pack_bucket
@@ -21,6 +21,10 @@ from manifests.digest import digest_json, hash_fraction
 from manifests.manifest import Shard, TokenizerFacts
 
 COMMIT = "tokenizer.commit.json"
+# Which units, in which state, the token shards were made from; written when all of them are.
+STATE = "tokens/commit.json"
+# Raise it when packing gives other rows for the same tokens.
+PACK_VERSION = 2
 
 
 def place_tokenizer(recipe: Recipe, out: str, unit_ids: list[str], kept_bytes: int, decided_by: str) -> Record:
@@ -82,20 +86,65 @@ def packed_commit(bucket: int) -> str:
     return f"packed/part-{bucket:05d}.commit.json"
 
 
-def tokens_done(out: str, item: dict[str, Any]) -> bool:
-    """True if the bucket's token shard is there as wanted, so that units need not be encoded for it."""
-    uri = shards.join(out, tokens_commit(item["bucket"]))
-    return find_committed(out, uri, item["tokens_digest"]).record is not None
+def tokens_state(plan: dict[str, Any], commits: dict[str, Record], digests: dict[str, str]) -> Record:
+    """What the token shards are to be made from: `digest` of it all, and of each of `units` two digests.
+
+    commits, digests: of the units, of scoring and of finish_digest. The second digest is of a unit's records: while it
+    stays, so do the ids of its documents.
+    """
+    units = {}
+    for unit_id, record in commits.items():
+        units[unit_id] = [digests[unit_id], digest_json([record["input"]["sha256"], record["steps"]["text"]])]
+    return {"digest": digest_json([plan, units]), "units": units}
+
+
+def held_units(out: str, num_buckets: int, state: Record) -> set[str]:
+    """The units whose tokens the token shards hold as wanted, so that they need not be encoded again.
+
+    None, unless each shard is sound and as a build left it that finished them all, or as wanted already; and unless all
+    that may be in them can be told from what belongs to changed units.
+    """
+    last = read_commit(shards.join(out, STATE)) or {"digest": "", "units": {}}
+    found = set()
+    for bucket in range(num_buckets):
+        uri = shards.join(out, tokens_commit(bucket))
+        record = find_wanted(out, uri, lambda record: record.get("state") in (last["digest"], state["digest"])).record
+        if record is None:
+            return set()
+        found.add(record["state"])
+    if found == {state["digest"]}:
+        return set(state["units"])
+    for unit_id, (_, records) in last["units"].items():
+        if unit_id not in state["units"] or state["units"][unit_id][1] != records:
+            return set()
+    return {unit_id for unit_id, digests in state["units"].items() if last["units"].get(unit_id) == digests}
+
+
+def bucket_items(
+    recipe: Recipe, plan: dict[str, Any], records: dict[str, Record], state: Record, others_stay: bool
+) -> list[Record]:
+    """Items of gather_and_pack. records: of finish_unit, by unit id. A bucket's digest is of what is in it alone."""
+    settings = [PACK_VERSION, recipe.pack.model_dump(mode="json"), [source.name for source in recipe.source]]
+    parts = [records[unit_id]["parts"] for unit_id in sorted(records)]
+    items = []
+    for bucket in range(plan["num_buckets"]):
+        mine = [part[bucket] for part in parts if part[bucket]]
+        tokens_digest = digest_json([plan, versions(TOKEN_LIBRARIES), recipe.seed, mine])
+        item = {"bucket": bucket, "state": state["digest"], "others_stay": others_stay}
+        packed_digest = digest_json([tokens_digest, settings])
+        items.append({**item, "tokens_digest": tokens_digest, "packed_digest": packed_digest})
+    return items
 
 
 def gather_and_pack(
-    recipe: Recipe, out: str, plan: dict[str, Any], unit_ids: list[str], item: dict[str, Any]
+    recipe: Recipe, out: str, plan: dict[str, Any], changed: list[str], item: dict[str, Any]
 ) -> dict[str, Any]:
     """Task: make the token shard and the packed shards of item["bucket"], each unless it is there as wanted.
 
+    changed: the units to take documents from; item["others_stay"]: those of the others stay in the shard as it is.
     Returns bucket, shards, reused, and as `damaged` what was wrong with files of an earlier run, which are made again.
     """
-    gathered = _gather(recipe, out, plan, unit_ids, item)
+    gathered = _gather(recipe, out, plan, changed, item)
     packed = _pack(recipe, out, plan, item)
     reused = bool(gathered.get("reused")) and bool(packed.get("reused"))
     damaged = [*gathered.get("damaged", []), *packed.get("damaged", [])]
@@ -103,16 +152,21 @@ def gather_and_pack(
     return {"bucket": item["bucket"], "shards": made, "reused": reused, "damaged": damaged}
 
 
-def _gather(recipe: Recipe, out: str, plan: dict[str, Any], unit_ids: list[str], item: dict[str, Any]) -> Record:
+def _gather(recipe: Recipe, out: str, plan: dict[str, Any], changed: list[str], item: dict[str, Any]) -> Record:
     uri = shards.join(out, tokens_commit(item["bucket"]))
-    done, damaged = find_committed(out, uri, item["tokens_digest"])
+    digest, state = item["tokens_digest"], item["state"]
+    done, damaged = find_committed(out, uri, digest)
     if done:
+        if done["state"] != state:
+            write_commit(uri, digest, entries(done), shards=done["shards"], state=state)
         return {**done, "reused": True}
     tokenizer = load_tokenizer(shards.join(out, plan["tokenizer"]), plan["pretokenizer"])
-    entry = gather_bucket(out, unit_ids, item["bucket"], recipe.seed, tokenizer.token_type)
+    entry = gather_bucket(
+        out, changed, item["bucket"], recipe.seed, tokenizer.token_type, others_stay=item["others_stay"]
+    )
     counts = shards.read_table(shards.join(out, entry.path), ["num_tokens"])["num_tokens"]
     made = [Shard(**asdict(entry), kind="tokens", split="all", tokens=pc.sum(counts).as_py() or 0)]
-    record = write_commit(uri, item["tokens_digest"], [entry], shards=[shard.model_dump() for shard in made])
+    record = write_commit(uri, digest, [entry], shards=[shard.model_dump() for shard in made], state=state)
     return {**record, "damaged": damaged}
 
 

@@ -17,7 +17,7 @@ from corpus.dedup.lines import deduplicate_lines
 from corpus.dedup.stage import clean, deduplicate
 from corpus.dedup.work import SignedUnit
 from corpus.encode import num_buckets
-from corpus.finish import finish_digest, finish_unit
+from corpus.finish import decided_files, finish_digest, finish_unit
 from corpus.prepare import claim, prepare
 from corpus.recipe import Recipe
 from corpus.recipe_file import portable, recipe_digest
@@ -44,8 +44,6 @@ from manifests.shards import FileEntry
 DEDUP_VERSION = 2
 # The same for lines.
 LINES_VERSION = 1
-# The same for packing.
-PACK_VERSION = 2
 
 # What a build may find of earlier ones, and removes if it is not of this one.
 OUR_FOLDERS = ("units", "duplicates", "ledger", "tokens", "packed")
@@ -76,12 +74,7 @@ def build(recipe: Recipe, out: str, runner: Runner, watch: Watch) -> Manifest:
     units = prepare(recipe, out)
     with locked(out):
         claim(recipe, out)
-        commits = job.score(units)
-        duplicates = job.lines(commits, job.dedup(commits))
-        plan = job.tokenizer(commits, duplicates)
-        job.finish(commits, plan)
-        shards_made = job.gather(commits, plan)
-        return job.conclude(commits, plan, shards_made)
+        return job.go_on(job.score(units))
 
 
 @dataclass
@@ -96,7 +89,12 @@ class Build:
     reused: dict[str, int] = field(default_factory=dict)
     files: list[FileEntry] = field(default_factory=list)
     side_files: list[str] = field(default_factory=lambda: ["recipe.toml", "report.json", "report.html"])
-    buckets: list[Item] = field(default_factory=list)
+
+    def go_on(self, commits: dict[str, Record]) -> Manifest:
+        """All that follows on scoring. commits: its records, by unit id."""
+        self.lines(commits, self.dedup(commits))
+        plan = self.tokenizer(commits)
+        return self.conclude(commits, plan, self.gather(plan, *self.finish(commits, plan)))
 
     def score(self, units: list[Unit]) -> dict[str, Record]:
         """Read, extract, normalize, measure, decide, edit, sign: one task per unit. Commit records by unit id."""
@@ -115,34 +113,38 @@ class Build:
         settings = [config.signing(), config.deciding()]
         digest = digest_json([DEDUP_VERSION, versions(("pyarrow", "numpy")), settings, inputs])
         units = [SignedUnit(unit_id, _num_signed(entries(record))) for unit_id, record in commits.items()]
-        make = partial(deduplicate, self.out, units, older_units(config), config, digest, self._map_dedup)
+
+        def make() -> list[FileEntry]:
+            return deduplicate(self.out, units, older_units(config), config, digest, self._map_dedup)
+
         self._once("dedup", "duplicates", digest, make)
         clean(self.out)
         check_retention(self.out, commits, self.files, config)
         return digest
 
-    def lines(self, commits: dict[str, Record], duplicates: str) -> str:
-        """Cut lines of earlier documents out of later ones, if asked to. Returns the digest of what decided texts."""
+    def lines(self, commits: dict[str, Record], duplicates: str) -> None:
+        """Cut lines of earlier documents out of later ones, if asked to. duplicates: digest of what decided dedup."""
         config = self.recipe.dedup
         if config.lines is None:
             shards.remove(shards.join(self.out, LINES_FOLDER))
-            return duplicates
+            return
         settings = config.lines.model_dump(mode="json")
         digest = digest_json([LINES_VERSION, versions(("pyarrow", "numpy")), settings, duplicates])
         units = {unit_id: int(record["kept_bytes"]) for unit_id, record in commits.items()}
         make = partial(deduplicate_lines, self.out, units, config, digest, self._map_lines)
         self._once("lines", LINES_FOLDER, digest, make)
         shards.remove(shards.join(self.out, LINES_WORK))
-        return digest
 
-    def tokenizer(self, commits: dict[str, Record], duplicates: str) -> Item:
+    def tokenizer(self, commits: dict[str, Record]) -> Item:
         """Train the tokenizer or copy the given one; returns the plan of encoding."""
         started = time.monotonic()
         kept_bytes = sum(record["kept_bytes"] for record in commits.values())
         if not any(record["fates"].get("kept") for record in commits.values()):
             raise InputError(facts.nothing_kept(self.out, commits))
+        dedup = self.recipe.dedup
+        settings = [DEDUP_VERSION, dedup.deciding(), LINES_VERSION, dedup.lines and dedup.lines.model_dump(mode="json")]
         decided_by = digest_json(
-            [duplicates, [[record["digest"], record["input"]["sha256"]] for record in commits.values()]]
+            [settings, [[record["digest"], record["input"]["sha256"]] for record in commits.values()]]
         )
         placed = gather.place_tokenizer(self.recipe, self.out, list(commits), kept_bytes, decided_by)
         self._tell_damage("tokenizer", placed.get("damaged", []))
@@ -156,49 +158,46 @@ class Build:
             "tokenizer_sha256": made.sha256,
             "pretokenizer": self.recipe.tokenize.pretokenizer,
             "num_buckets": num_buckets(kept_bytes, self.recipe.tokenize.shards),
-            "duplicates": duplicates,
         }
 
-    def finish(self, commits: dict[str, Record], plan: Item) -> None:
-        """Encode kept documents and write the ledger: one task per unit."""
+    def finish(self, commits: dict[str, Record], plan: Item) -> tuple[list[Item], list[str], Record]:
+        """Encode kept documents and write the ledger: one task per unit. Returns what `gather` takes."""
+        sha256 = {entry.path: entry.sha256 for entry in self.files}
         digests = {
-            unit_id: finish_digest(self.recipe, plan, record["digest"], record["input"]["sha256"])
+            unit_id: finish_digest(self.recipe, plan, record, [sha256.get(path) for path in decided_files(unit_id)])
             for unit_id, record in commits.items()
         }
-        encoded = digest_json([plan, sorted(digests.items())])
-        settings = [self.recipe.pack.model_dump(mode="json"), [source.name for source in self.recipe.source]]
-        self.buckets = [
-            {
-                "bucket": bucket,
-                "tokens_digest": encoded,
-                "packed_digest": digest_json([PACK_VERSION, encoded, settings]),
-            }
-            for bucket in range(plan["num_buckets"])
-        ]
-        need_tokens = not all(gather.tokens_done(self.out, item) for item in self.buckets)
+        state = gather.tokens_state(plan, commits, digests)
+        held = gather.held_units(self.out, plan["num_buckets"], state)
         items = [
             {
                 "unit_id": unit_id,
                 "digest": digest,
-                "need_tokens": need_tokens,
+                "need_tokens": unit_id not in held,
                 "input_bytes": commits[unit_id]["kept_bytes"],
             }
             for unit_id, digest in digests.items()
         ]
-        records = {
-            r["unit_id"]: r for r in self._map("encode", partial(finish_unit, self.recipe, self.out, plan), items)
-        }
+        task = partial(finish_unit, self.recipe, self.out, plan)
+        records = {record["unit_id"]: record for record in self._map("encode", task, items)}
         for unit_id, record in sorted(records.items()):
             self.files += entries(record)
             self.side_files.append(f"{unit_folder(unit_id)}/encode.json")
+        buckets = gather.bucket_items(self.recipe, plan, records, state, others_stay=bool(held))
+        return buckets, sorted(set(commits) - held), state
 
-    def gather(self, commits: dict[str, Record], plan: Item) -> list[Shard]:
-        """Bring each bucket's documents together, shuffled, and pack them into rows: one task per bucket."""
-        task = partial(gather.gather_and_pack, self.recipe, self.out, plan, list(commits))
-        records = sorted(self._map("pack", task, self.buckets), key=lambda record: int(record["bucket"]))
-        for unit_id in commits:
+    def gather(self, plan: Item, buckets: list[Item], changed: list[str], state: Record) -> list[Shard]:
+        """Bring each bucket's documents together, shuffled, and pack them into rows: one task per bucket.
+
+        changed: units whose tokens the token shards do not hold; state: what these are made from.
+        """
+        task = partial(gather.gather_and_pack, self.recipe, self.out, plan, changed)
+        records = sorted(self._map("pack", task, buckets), key=lambda record: int(record["bucket"]))
+        write_commit(shards.join(self.out, gather.STATE), state["digest"], [], units=state["units"])
+        for unit_id in state["units"]:
             shards.remove(shards.join(self.out, unit_folder(unit_id), "tokens.parquet"))
-        for item in self.buckets:
+        self.side_files.append(gather.STATE)
+        for item in buckets:
             self.side_files += [gather.tokens_commit(item["bucket"]), gather.packed_commit(item["bucket"])]
         return [Shard(**shard) for record in records for shard in record["shards"]]
 

@@ -37,7 +37,7 @@ LEDGER = pa.schema(
         pa.field("url", pa.string()),
         pa.field("date", pa.string()),
         pa.field("fate", pa.string(), nullable=False),  # one of FATES
-        pa.field("stage", pa.string()),  # read, extract, language, a rule's name, dedup; null if kept
+        pa.field("stage", pa.string()),  # read, extract, language, a rule's name, dedup, remove; null if kept
         pa.field("reason", pa.string()),  # rule.defect; null if kept
         pa.field("error", pa.string()),
         pa.field("num_bytes", pa.int64(), nullable=False),  # UTF-8 bytes of the final text; 0 without text
@@ -78,6 +78,17 @@ REMOVED_LINES = pa.schema(
         pa.field("num_lines_removed", pa.int64(), nullable=False),  # lines with content
         pa.field("num_bytes_removed", pa.int64(), nullable=False),  # of all spans
         pa.field("dropped", pa.bool_(), nullable=False),  # less is left than one line that counts
+    ]
+)
+
+REMOVED_FOLDER = "removed"  # there if documents were taken out of a finished corpus; a file per unit that had some
+
+# Documents that were taken out: they take no part in anything after scoring.
+REMOVED = pa.schema(
+    [
+        pa.field("row", pa.uint32(), nullable=False),  # row in the unit's documents.parquet; rising
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),  # remove.ids, remove.urls, remove.domains, remove.near
     ]
 )
 
