@@ -31,9 +31,9 @@ _OF_KIND = {
     _BRACKET: " ([{<",
     TAIL: "])}>\"'»”’ ",
 }
-_KINDS = np.array(
-    [sum(kind for kind, chars in _OF_KIND.items() if chr(char) in chars) for char in range(0x2040)], np.uint16
-)
+_KINDS = np.zeros(0x2040, np.uint16)
+for _bit, _chars in _OF_KIND.items():
+    _KINDS[list(map(ord, _chars))] |= _bit
 
 # Words that are cut in two: their letters, how many, and how many of them are in the first part.
 _TWO = (("cannot", 3), ("d'ye", 1), ("gimme", 3), ("gonna", 3), ("gotta", 3), ("lemme", 3), ("more'n", 4), ("wanna", 3))
