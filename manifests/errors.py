@@ -8,7 +8,7 @@ GristmillError(ValueError)
 ├── IntegrityError     bytes on disk differ from their recorded digest, or counts do not add up
 ├── ManifestMismatch   a manifest is of another format, recipe or digest than what the work needs
 ├── GateFailed         a gate of the recipe (audit, retention) is not met
-├── StorageError       an output cannot be written (full disk, no permission, lost connection)
+├── StorageError       an output cannot be written (full disk, no permission, lost connection, another build)
 └── JobFailed          a cluster job or a worker ended without success
 
 A message says what happened, where (file, row, column, key), and how to fix it.

@@ -58,7 +58,7 @@ def _flocked(uri: str) -> Iterator[None]:
 def _open_locked(path: str, uri: str) -> int:
     """A file descriptor of the file at path, locked. Its holder removes the file, so it may vanish before the lock."""
     while True:
-        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _lies_at(path, file):
