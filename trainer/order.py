@@ -21,8 +21,8 @@ WINDOW_BYTES = 256 * 1024 * 1024
 NUM_ROUNDS = 8
 
 
-def permute(values: Rows, size: int, key: str) -> Rows:
-    """A keyed bijection of [0, size), applied to each value.
+def permute(values: Rows, size: int, key: str, *, inverse: bool = False) -> Rows:
+    """A keyed bijection of [0, size), or the one that undoes it, applied to each value.
 
     Balanced Feistel network over the smallest even number of bits that holds size, with cycle walking: a result
     outside the domain is put through again, less than four times on average. Arithmetic is uint64, wraps mod 2**64.
@@ -30,10 +30,11 @@ def permute(values: Rows, size: int, key: str) -> Rows:
     """
     half_bits = max(1, ((size - 1).bit_length() + 1) // 2)
     keys = np.frombuffer(hashlib.sha512(key.encode()).digest(), dtype="<u8", count=NUM_ROUNDS)
-    result = _feistel(values.astype(np.uint64), half_bits, keys)
+    network = _feistel_back if inverse else _feistel
+    result = network(values.astype(np.uint64), half_bits, keys)
     outside = np.flatnonzero(result >= size)
     while outside.size:
-        result[outside] = _feistel(result[outside], half_bits, keys)
+        result[outside] = network(result[outside], half_bits, keys)
         outside = outside[result[outside] >= size]
     return result.astype(np.int64)
 
@@ -43,6 +44,16 @@ def _feistel(values: npt.NDArray[np.uint64], half_bits: int, keys: npt.NDArray[n
     left, right = values >> shift, values & mask
     for key in keys:
         left, right = right, left ^ (_mix(right + key) & mask)
+    return (left << shift) | right
+
+
+def _feistel_back(
+    values: npt.NDArray[np.uint64], half_bits: int, keys: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.uint64]:
+    shift, mask = np.uint64(half_bits), np.uint64((1 << half_bits) - 1)
+    left, right = values >> shift, values & mask
+    for key in keys[::-1]:
+        left, right = right ^ (_mix(left + key) & mask), left
     return (left << shift) | right
 
 
@@ -74,21 +85,40 @@ class Order:
             result[chosen] = self._epoch_rows(inside[chosen], int(epoch))
         return result
 
+    def positions(self, rows: Rows, epoch: int) -> Rows:
+        """The position of each row in an epoch: what `rows` undoes."""
+        first_rows, ends = _layout(self, epoch)
+        storage_order = np.argsort(first_rows)
+        blocks = storage_order[np.searchsorted(first_rows[storage_order], rows, side="right") - 1]
+        places = _starts(ends, blocks) + rows - first_rows[blocks]
+        return epoch * self.num_rows + self._in_windows(places, epoch, inverse=True)
+
     def _epoch_rows(self, positions: Rows, epoch: int) -> Rows:
         first_rows, ends = _layout(self, epoch)
+        places = self._in_windows(positions, epoch, inverse=False)
+        blocks = np.searchsorted(ends, places, side="right")
+        return first_rows[blocks] + places - _starts(ends, blocks)
+
+    def _in_windows(self, places: Rows, epoch: int, *, inverse: bool) -> Rows:
+        """Places in the order of blocks, shuffled inside their windows, or the other way round."""
+        _, ends = _layout(self, epoch)
         last_blocks = np.arange(self.blocks_per_window - 1, len(ends), self.blocks_per_window)
         window_ends = np.union1d(ends[last_blocks], ends[-1:])
-        windows = np.searchsorted(window_ends, positions, side="right")
-        result = np.empty_like(positions)
+        windows = np.searchsorted(window_ends, places, side="right")
+        result = np.empty_like(places)
         for window in np.unique(windows):
             start = int(window_ends[window - 1]) if window else 0
             chosen = windows == window
             key = f"rows\0{self.seed}\0{epoch}\0{window}"
-            shuffled = start + permute(positions[chosen] - start, int(window_ends[window]) - start, key)
-            blocks = np.searchsorted(ends, shuffled, side="right")
-            block_starts = np.where(blocks > 0, ends[blocks - 1], 0)
-            result[chosen] = first_rows[blocks] + shuffled - block_starts
+            size = int(window_ends[window]) - start
+            result[chosen] = start + permute(places[chosen] - start, size, key, inverse=inverse)
         return result
+
+
+def _starts(ends: Rows, blocks: Rows) -> Rows:
+    """Where blocks begin in the order whose blocks end at `ends`."""
+    starts: Rows = np.where(blocks > 0, ends[blocks - 1], 0)
+    return starts
 
 
 @functools.lru_cache(maxsize=4)

@@ -181,6 +181,12 @@ class PackedRows:
             )
 
 
+def training_order(manifest: Manifest, seed: int) -> Order:
+    """The order of the training rows of a manifest, which has some."""
+    token_bytes = np.dtype(manifest.tokenizer.token_type).itemsize
+    return order_of(manifest.packed("train"), (manifest.packing.length + 1) * token_bytes, seed)
+
+
 class TrainStream:
     """The training rows of a manifest, by step."""
 
@@ -191,8 +197,7 @@ class TrainStream:
                 f"{root}: the corpus has no training rows (its validation split has "
                 f"{manifest.packing.num_validation_rows}). Build it with more documents or a smaller [pack] length."
             )
-        token_bytes = np.dtype(manifest.tokenizer.token_type).itemsize
-        self.order: Order = order_of(packed, (manifest.packing.length + 1) * token_bytes, seed)
+        self.order = training_order(manifest, seed)
         self.global_batch = global_batch
         # One more than a window: a batch that spans two windows must not push out what it comes back to.
         self.reader = PackedRows(root, manifest, packed, self.order.blocks_per_window + 1)
@@ -244,3 +249,22 @@ def documents_of_step(
         names = [manifest.sources[number].name for number in cells["segment_source"]]
         found.append({"row": row, **cells, "segment_source": names})
     return found
+
+
+def steps_of_rows(
+    manifest: Manifest, seed: int, global_batch: int, last_step: int, rows: Rows
+) -> list[tuple[int, int]]:
+    """(step, row) of each time that steps 1 to last_step read one of these training rows, in order of steps.
+
+    Found row by row, not by going through the steps. rows: int64 (num_rows,), different numbers.
+    """
+    if not len(rows) or last_step < 1:
+        return []
+    order = training_order(manifest, seed)
+    last_epoch = (last_step * global_batch - 1) // order.num_rows
+    found = [
+        (int(position) // global_batch + 1, int(row))
+        for epoch in range(last_epoch + 1)
+        for position, row in zip(order.positions(rows, epoch), rows, strict=True)
+    ]
+    return sorted(pair for pair in found if pair[0] <= last_step)

@@ -33,6 +33,22 @@ def test_every_epoch_has_every_row_once(blocks: list[int], window: int, seed: in
     assert np.array_equal(np.sort(epochs, axis=1), np.tile(np.arange(order.num_rows), (3, 1)))
 
 
+@given(size=st.integers(1, 3000), key=st.text(max_size=8))
+def test_the_inverse_takes_each_value_back(size: int, key: str) -> None:
+    values = np.arange(size)
+    assert np.array_equal(permute(permute(values, size, key), size, key, inverse=True), values)
+
+
+@given(
+    blocks=st.lists(st.integers(1, 40), min_size=1, max_size=9), window=st.integers(1, 4), seed=st.integers(0, 1 << 40)
+)
+def test_the_position_of_a_row_is_where_the_order_has_it(blocks: list[int], window: int, seed: int) -> None:
+    order = Order(seed, tuple(blocks), window)
+    for epoch in range(2):
+        positions = np.arange(order.num_rows) + epoch * order.num_rows
+        assert np.array_equal(order.positions(order.rows(positions), epoch), positions)
+
+
 def test_epochs_and_seeds_have_different_orders() -> None:
     first = Order(1, (500,), 1)
     both = first.rows(np.arange(1000))

@@ -7,7 +7,7 @@ from manifests import shards
 from manifests.errors import InputError, IntegrityError, RecipeError, SchemaMismatch
 from manifests.manifest import Manifest, read_manifest, write_manifest
 from tests.trainer.synthetic import Segments, counting_corpus, make_corpus
-from trainer.stream import PackedRows, TrainStream, documents_of_step, validation_rows
+from trainer.stream import PackedRows, TrainStream, documents_of_step, steps_of_rows, validation_rows
 
 # A row of 8 + 1 tokens: a document of 4 tokens, one of 3 and two tokens of padding.
 ROW = Segments((("a", 0, (5, 6, 7, 0)), ("b", 1, (8, 9, 0))))
@@ -125,6 +125,16 @@ def test_the_documents_of_a_step_are_those_of_its_rows(tmp_path: Path) -> None:
     assert [length for item in found for length in item["segment_length"]] == lengths
     with pytest.raises(RecipeError, match="step 0: steps count from 1"):
         documents_of_step(str(tmp_path), manifest, seed=9, global_batch=3, step=0)
+
+
+@pytest.mark.parametrize("last_step", [0, 1, 8, 20])
+def test_the_steps_of_rows_are_those_that_going_through_all_steps_finds(tmp_path: Path, last_step: int) -> None:
+    manifest = counting_corpus(tmp_path)  # 24 rows: steps of five reach the fifth epoch
+    stream = TrainStream(str(tmp_path), manifest, seed=9, global_batch=5)
+    wanted = [0, 7, 8, 23]
+    read = [(step, row) for step in range(1, last_step + 1) for row in stream.rows(step).tolist() if row in wanted]
+    assert steps_of_rows(manifest, 9, 5, last_step, np.array(wanted)) == sorted(read)
+    assert steps_of_rows(manifest, 9, 5, last_step, np.array([], np.int64)) == []
 
 
 def test_a_corpus_may_lie_on_any_file_system(tmp_path: Path) -> None:
