@@ -164,6 +164,10 @@ def filter_pages(
 
 @app.command()
 def doctor(
+    recipe: Annotated[
+        str | None,
+        typer.Argument(metavar="RECIPE", help="For --warm: a recipe file or a preset. [default: the sample's]"),
+    ] = None,
     warm: Annotated[
         bool, typer.Option("--warm", help="Compile the kernels now instead of in the first build.")
     ] = False,
@@ -171,8 +175,10 @@ def doctor(
     """Check this machine: versions, models, shadowed packages, compiled kernels."""
     from cluster import doctor as look
 
+    if recipe is not None and not warm:
+        raise typer.BadParameter("RECIPE tells --warm whose kernels to compile: not without it.")
     if warm:
-        show.console().print(show.plain(f"kernels: {look.warm():.0f} s of compiling"))
+        show.console().print(show.plain(f"kernels: {look.warm(recipe):.0f} s of compiling"))
     checks = look.examine()
     show.checks(show.console(), checks)
     if not all(check.passed for check in checks):

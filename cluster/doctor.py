@@ -9,6 +9,10 @@ import tempfile
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from corpus.recipe import Recipe
 
 PACKAGES = ("manifests", "filters", "corpus", "trainer", "cluster")
 MIN_FREE_BYTES = 5 * 1024**3
@@ -84,16 +88,17 @@ def _kernels() -> Check:
         remedy = "Every process compiles its kernels: set GRISTMILL_CACHE to the path of a folder that is yours alone."
         return Check("kernel cache", False, f"{folder}: {reason}", remedy)
     num_kernels, num_bytes = kept_kernels()
-    cold = "no kernels yet; the first build compiles them, or `gristmill doctor --warm`"
+    cold = "no kernels yet; the first build compiles them, or `gristmill doctor --warm [RECIPE]`"
     return Check(
         "kernel cache", True, f"{folder}: {f'{num_kernels} kernels, {num_bytes / 1e6:.0f} MB' if num_kernels else cold}"
     )
 
 
-def warm() -> float:
+def warm(recipe: str | None = None) -> float:
     """Build a small sample corpus in a temporary folder, so that this machine keeps its kernels compiled.
 
-    Returns the seconds that compiling took, 0.0 where they were there already.
+    recipe: whose kernels, a recipe file or the name of a preset; None is the sample's own. Returns the seconds that
+    compiling took, 0.0 where they were there already. Raises InputError or RecipeError if the recipe cannot be read.
     """
     from corpus.plan import build
     from corpus.recipe_file import read_recipe
@@ -103,6 +108,29 @@ def warm() -> float:
     runner = LocalRunner()
     with tempfile.TemporaryDirectory() as folder:
         write_sample(folder, num_pages=200)
-        recipe = read_recipe(f"{folder}/recipe.toml", ["tokenize.tokenizer=train:1000"])
-        build(recipe, f"{folder}/corpus", runner, lambda *event: None)
+        sample = read_recipe(f"{folder}/recipe.toml", ["tokenize.tokenizer=train:1000"])
+        wanted = sample if recipe is None else on_sample(recipe, sample, folder)
+        build(wanted, f"{folder}/corpus", runner, lambda *event: None)
     return runner.compile_seconds
+
+
+def on_sample(name: str, sample: "Recipe", folder: str) -> "Recipe":
+    """A recipe or preset that reads the sample's sources, without what would end its build or skip measures."""
+    from corpus.recipe_file import presets, read_recipe
+
+    path = name
+    if name in presets():
+        path = f"{folder}/preset.toml"
+        source = '[[source]]\nname = "sample"\nformat = "text"\npaths = ["*"]\n'
+        Path(path).write_text(f'name = "warm"\npreset = "{name}"\n{source}', "utf-8")
+    recipe = read_recipe(path)
+    dedup = {"against": [], "max_lost_ratio": 1.0}
+    changes = {
+        "source": sample.source,
+        "tokenize": sample.tokenize,
+        "short_circuit": False,
+        "language": recipe.language.model_copy(update={"keep": []}),
+        "dedup": recipe.dedup.model_copy(update=dedup),
+        "audit": recipe.audit.model_copy(update={"gate": []}),
+    }
+    return recipe.model_copy(update=changes)

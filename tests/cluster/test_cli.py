@@ -22,7 +22,7 @@ SURFACE = {
     "classifier": [],
     "demo": ["folder"],
     "diff": ["first", "second", "--json"],
-    "doctor": ["--warm"],
+    "doctor": ["recipe", "--warm"],
     "explain": ["folder", "document", "--step", "--json"],
     "filters": ["rule"],
     "report": ["out", "--json"],

@@ -8,8 +8,9 @@ import pytest
 
 from cluster import doctor
 from cluster.doctor import PACKAGES, Check, examine, shadowed
+from corpus.recipe_file import read_recipe
 from filters.kernels.cache import kernel_folder
-from manifests.errors import ModelError
+from manifests.errors import InputError, ModelError
 
 
 def found(name):
@@ -70,15 +71,16 @@ def test_a_full_disk_and_an_unwritable_cache_are_found(monkeypatch, tmp_path):
 def test_a_cache_without_kernels_says_who_compiles_them(monkeypatch):
     monkeypatch.setattr("filters.kernels.cache.kept_kernels", lambda: (0, 0))
     assert found("kernel cache").found.endswith(
-        "no kernels yet; the first build compiles them, or `gristmill doctor --warm`"
+        "no kernels yet; the first build compiles them, or `gristmill doctor --warm [RECIPE]`"
     )
     assert found("kernel cache").passed
 
 
 @pytest.mark.slow
-def test_every_kernel_that_was_compiled_is_found_again():
+@pytest.mark.parametrize("recipe", [[], ["gopher"]])
+def test_every_kernel_that_was_compiled_is_found_again(recipe):
     def warmed():
-        call = [sys.executable, "-m", "cluster.cli", "doctor", "--warm"]
+        call = [sys.executable, "-m", "cluster.cli", "doctor", "--warm", *recipe]
         ended = subprocess.run(call, capture_output=True, text=True, timeout=300)
         assert ended.returncode == 0, ended.stderr
         return ended.stdout.splitlines()[0]
@@ -86,3 +88,26 @@ def test_every_kernel_that_was_compiled_is_found_again():
     assert re.fullmatch(r"kernels: [0-9]+ s of compiling", warmed())
     assert warmed() == "kernels: 0 s of compiling"
     assert re.fullmatch(re.escape(kernel_folder()) + ": [1-9][0-9]+ kernels, [0-9]+ MB", found("kernel cache").found)
+
+
+def test_a_recipe_to_warm_keeps_its_filters_and_reads_the_sample(sample_recipe, tmp_path):
+    sample = read_recipe(str(sample_recipe))
+    path = tmp_path / "recipe.toml"
+    path.write_text(
+        'name = "own"\nshort_circuit = true\n[[source]]\nname = "far"\nformat = "wet"\npaths = ["s3://far/*"]\n'
+        '[language]\nkeep = ["sw"]\n[[filter]]\nrule = "madlad"\n[dedup]\nurl = true\n'
+    )
+    wanted = doctor.on_sample(str(path), sample, str(tmp_path))
+    assert [rule.rule for rule in wanted.filter] == ["madlad"]
+    assert (wanted.source, wanted.language.keep, wanted.dedup.url) == (sample.source, [], True)
+    assert not wanted.short_circuit
+    preset = doctor.on_sample("dclm", sample, str(tmp_path))
+    assert [rule.semantics for rule in preset.filter if rule.rule == "gopher_quality"] == ["dclm"]
+    with pytest.raises(InputError, match="there is no such recipe file"):
+        doctor.on_sample("dclmm", sample, str(tmp_path))
+
+
+def test_a_recipe_is_told_only_to_warm(run):
+    code, _, err = run("doctor", "gopher")
+    assert code == 2
+    assert "RECIPE tells --warm whose kernels to compile" in err
