@@ -17,7 +17,7 @@ MEMBER_ROWS = pa.schema(
 
 # What `distinct_nodes` holds for each node while it puts new ones among those known.
 BYTES_PER_NODE = 16
-# Nodes wait until they outnumber this and an eighth of those known: a merge then passes eight known ones for a new one.
+# Nodes wait until they outnumber this and a 32nd of those known: passing those costs less than finding one among them.
 MIN_WAITING_NODES = 1 << 18
 
 
@@ -49,7 +49,7 @@ def distinct_nodes(pieces: Iterable[UInt64s], max_nodes: int | None = None) -> U
         fresh = found[np.searchsorted(nodes, found) == np.searchsorted(nodes, found, "right")]
         waiting.append(fresh)
         num_waiting += len(fresh)
-        if num_waiting > max(MIN_WAITING_NODES, len(nodes) // 8):
+        if num_waiting > max(MIN_WAITING_NODES, len(nodes) // 32):
             nodes, num_waiting = _merge(nodes, waiting), 0
             if max_nodes is not None and len(nodes) > max_nodes:
                 return nodes
