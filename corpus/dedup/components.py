@@ -1,4 +1,4 @@
-"""Pairs to connected components. Components are held as stars: each node but the first with the first."""
+"""Pairs of documents to connected components: of a partition as stars, of all partitions as rows in a file."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from corpus.dedup.stage import RunMap
 
 BUDGET_BYTES = 1 << 32
-
-# Pairs that wait until they outnumber this and the nodes known: each pass then at least halves what it reads.
-MIN_WAITING_PAIRS = 1 << 20
 
 
 def stars(keys: Sequence[UInt64s], nodes: UInt64s) -> tuple[UInt64s, UInt64s]:
@@ -89,26 +86,3 @@ def _positions(nodes: UInt64s, found: UInt64s) -> npt.NDArray[np.intp]:
 def _num_rows(uri: str) -> int:
     with open_parquet(uri) as file:
         return int(file.metadata.num_rows)
-
-
-class Components:
-    """Collects pairs in any order; memory grows with the number of nodes in pairs, not with the number of pairs."""
-
-    def __init__(self) -> None:
-        self._pairs = [(np.zeros(0, np.uint64), np.zeros(0, np.uint64))]
-        self._num_known = 0
-        self._num_waiting = 0
-
-    def add(self, firsts: UInt64s, others: UInt64s) -> None:
-        """Connect firsts[i] with others[i]."""
-        self._pairs.append((firsts, others))
-        self._num_waiting += len(firsts)
-        if self._num_waiting > max(MIN_WAITING_PAIRS, self._num_known):
-            self.stars()
-
-    def stars(self) -> tuple[UInt64s, UInt64s]:
-        """(least node of its component, node) for each node but the least ones, by node."""
-        firsts, others = zip(*self._pairs, strict=True)
-        found = forest(np.concatenate(firsts), np.concatenate(others))
-        self._pairs, self._num_known, self._num_waiting = [found], len(found[0]), 0
-        return found

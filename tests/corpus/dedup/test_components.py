@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from corpus.dedup import components
-from corpus.dedup.components import Components, connect, forest, stars
+from corpus.dedup.components import connect, forest, stars
 from corpus.dedup.nodes import BYTES_PER_NODE, MEMBER_ROWS
 from corpus.dedup.work import MEMBERS
 from manifests.shards import read_table
@@ -64,17 +63,6 @@ def test_nodes_of_the_last_unit_keep_all_their_bits() -> None:
 def test_forest_is_as_by_brute_force_in_any_order(pairs: Pairs, seed: int) -> None:
     mixed = [pair[::-1] for pair in random.Random(seed).sample(pairs, len(pairs))]
     assert as_pairs(forest(*as_arrays(pairs))) == as_pairs(forest(*as_arrays(mixed))) == brute_force(pairs)
-
-
-def test_pairs_that_come_in_pieces_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(components, "MIN_WAITING_PAIRS", 2)
-    generator = random.Random(1)
-    pairs = [(generator.randrange(100), generator.randrange(100)) for _ in range(90)]
-    collected = Components()
-    for start in range(0, 90, 4):
-        collected.add(*as_arrays(pairs[start : start + 4]))
-        assert sum(len(firsts) for firsts, _ in collected._pairs) <= 2 * 100
-    assert as_pairs(collected.stars()) == brute_force(pairs)
 
 
 def test_members_are_all_of_a_component_with_its_least_node(tmp_path: Path) -> None:
