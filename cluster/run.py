@@ -4,10 +4,12 @@ import contextlib
 import sys
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from corpus.plan import Watch
 from corpus.plan import build as build_from
@@ -78,23 +80,35 @@ def progress() -> Iterator[Watch]:
         TextColumn("{task.completed}/{task.total}"),
         TextColumn("{task.fields[rate]}"),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        TimeLeft(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bars:
-        yield _bars(bars)
+        yield bars_watch(bars)
 
 
-def _bars(bars: Progress) -> Watch:
+class TimeLeft(ProgressColumn):
+    """Counts down to `ends` of a bar, a time of time.monotonic() or None."""
+
+    def render(self, task: Task) -> Text:
+        """A blank while nothing can be told, and at the end."""
+        ends = task.fields["ends"]
+        return Text("" if ends is None or task.finished else f"{_clock(max(0.0, ends - time.monotonic()))} left")
+
+
+def bars_watch(bars: Progress) -> Watch:
+    """A watcher that draws into these bars, one for each stage."""
     tasks: dict[str, TaskID] = {}
     rates = _Rates()
 
-    def watch(stage: str, done: int, total: int, num_bytes: int, result: Item) -> None:
-        rates.add(stage, num_bytes, result)
+    def watch(stage: str, done: int, total: int, num_bytes: tuple[int, int], result: Item) -> None:
+        rates.add(stage, (done, total), num_bytes, result)
         for line in _damage_lines(result):
             bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
         if stage not in tasks:
-            tasks[stage] = bars.add_task(LABELS.get(stage, stage), total=total, rate="")
-        bars.update(tasks[stage], completed=done, rate=", ".join(rates.parts()))
+            tasks[stage] = bars.add_task(LABELS.get(stage, stage), total=total, rate="", ends=None)
+        left = rates.seconds_left()
+        ends = None if left is None else rates.now + left
+        bars.update(tasks[stage], completed=done, rate=", ".join(rates.parts()), ends=ends)
 
     return watch
 
@@ -104,18 +118,23 @@ def _plain_lines() -> Watch:
     rates = _Rates()
     printed = time.monotonic()
 
-    def watch(stage: str, done: int, total: int, num_bytes: int, result: Item) -> None:
+    def watch(stage: str, done: int, total: int, num_bytes: tuple[int, int], result: Item) -> None:
         nonlocal printed
-        rates.add(stage, num_bytes, result)
+        rates.add(stage, (done, total), num_bytes, result)
         for line in _damage_lines(result):
             print(line, file=sys.stderr, flush=True)
         if done == total or rates.now - printed > 2.0:
-            left = [f"about {rates.seconds / done * (total - done):.0f} s left"] if done < total else []
-            text = ", ".join([f"{LABELS.get(stage, stage)}: {done}/{total}", *rates.parts(), *left])
+            left = rates.seconds_left()
+            told = [f"about {_clock(left)} left"] if left is not None and done < total else []
+            text = ", ".join([f"{LABELS.get(stage, stage)}: {done}/{total}", *rates.parts(), *told])
             print(text, file=sys.stderr, flush=True)
             printed = rates.now
 
     return watch
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
 
 
 def _damage_lines(result: Item) -> list[str]:
@@ -124,26 +143,40 @@ def _damage_lines(result: Item) -> list[str]:
 
 
 class _Rates:
-    """Speed of the stage that runs, and the share of documents kept so far, before dedup."""
+    """Speed of the stage that runs, the time it will take, and the share of documents kept so far, before dedup."""
 
     def __init__(self) -> None:
         self.stage = ""
         self.now = self.started = time.monotonic()
         self.num_bytes = self.num_kept = self.num_documents = 0
+        self.work_done = self.work_reused = self.work_left = 0
 
     @property
     def seconds(self) -> float:
         """Time since the last event of the stage before."""
         return self.now - self.started
 
-    def add(self, stage: str, num_bytes: int, result: Item) -> None:
-        """Take in an event; num_bytes: of the stage so far."""
+    def add(self, stage: str, items: tuple[int, int], num_bytes: tuple[int, int], result: Item) -> None:
+        """Take in an event; items and num_bytes: done in the stage so far, and in all."""
         if stage != self.stage:
-            self.stage, self.started, self.num_kept, self.num_documents = stage, self.now, 0, 0
-        self.num_bytes, self.now = num_bytes, time.monotonic()
+            self.stage, self.started = stage, self.now
+            self.num_kept = self.num_documents = self.work_done = self.work_reused = 0
+        done, total = num_bytes if num_bytes[1] else items
+        if result.get("reused"):
+            self.work_reused += done - self.work_done
+        self.work_done, self.work_left = done, total - done
+        self.num_bytes, self.now = num_bytes[0], time.monotonic()
         if stage == "score":
             self.num_kept += result["fates"].get("kept", 0)
             self.num_documents += result["num_documents"]
+
+    def seconds_left(self) -> float | None:
+        """At the speed of what was done so far; None before anything was: what an earlier run left takes no time.
+
+        By bytes where they are known, since units are of any size.
+        """
+        work = self.work_done - self.work_reused
+        return self.seconds * self.work_left / work if work > 0 else None
 
     def parts(self) -> list[str]:
         """MB/s, if it can be told, and the kept share."""

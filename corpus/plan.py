@@ -58,9 +58,10 @@ OUR_FILES = (
     ".tokenizer.",
 )
 
-# Called as watch(stage, done items, all items, done bytes, what the last result says). `damaged` of a result names the
-# files of an earlier run that were not as they had been written, and are made again.
-Watch = Callable[[str, int, int, int, Item], None]
+# Called as watch(stage, done items, all items, (done bytes, all bytes), what the last result says); bytes are 0 where
+# they tell nothing. `damaged` of a result names the files of an earlier run that were not as they had been written, and
+# are made again.
+Watch = Callable[[str, int, int, tuple[int, int], Item], None]
 
 
 def build(recipe: Recipe, out: str, runner: Runner, watch: Watch) -> Manifest:
@@ -278,17 +279,18 @@ class Build:
         """Run a task over items, telling the watcher of each result under its label."""
         started, done_bytes = time.monotonic(), 0
         sizes = {_key(item): int(item.get("input_bytes", 0)) for item in items}
+        all_bytes = sum(sizes.values())
         for number, result in enumerate(self.runner.map(task, items), start=1):
             done_bytes += sizes.get(_key(result), 0)
             self.reused[name] = self.reused.get(name, 0) + bool(result.get("reused"))
-            self.watch(label or name, number, len(items), done_bytes, result)
+            self.watch(label or name, number, len(items), (done_bytes, all_bytes), result)
             yield result
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
 
     def _tell_damage(self, name: str, damaged: list[str]) -> None:
         """Tell the watcher of damaged files that were found here, not in a task."""
         if damaged:
-            self.watch(name, 1, 1, 0, {"damaged": damaged})
+            self.watch(name, 1, 1, (0, 0), {"damaged": damaged})
 
     def _remove_strange(self, made: list[Shard]) -> None:
         """Remove what earlier runs of other inputs or settings left, so that the folder holds this corpus alone."""
