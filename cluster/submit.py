@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import re
 import shlex
 import sys
 import tempfile
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _FINAL = ("SUCCEEDED", "FAILED", "STOPPED")
 POLL_SECONDS = 0.5
+# Two lines of its own that Ray begins every job's log with; no setting of Ray's leaves them out.
+_LINES_OF_RAY = re.compile(r"Running entrypoint for job |[\d-]+ [\d:,]+\tINFO job_manager\.py:")
 
 
 def submit_build(recipe_path: str, out: str, address: str, *, follow: bool, overrides: list[str]) -> int:
@@ -70,7 +73,7 @@ def _client(address: str) -> "JobSubmissionClient":
 
 
 def _follow(client: "JobSubmissionClient", job: str, address: str) -> int:
-    """Copy the job's log to stdout until its end; returns its exit code."""
+    """Copy what our command writes to the job's log to stdout until its end; returns its exit code."""
     try:
         asyncio.run(_copy_log(client, job))
         while (status := client.get_job_status(job).value) not in _FINAL:
@@ -94,5 +97,6 @@ def _follow(client: "JobSubmissionClient", job: str, address: str) -> int:
 
 async def _copy_log(client: "JobSubmissionClient", job: str) -> None:
     async for part in client.tail_job_logs(job):
-        sys.stdout.write(part)
+        lines = part.splitlines(keepends=True)
+        sys.stdout.write("".join(line for line in lines if not _LINES_OF_RAY.match(line)))
         sys.stdout.flush()

@@ -90,6 +90,14 @@ def test_the_end_of_the_job_is_the_exit_code(monkeypatch, recipe, capsys, client
     assert capsys.readouterr().err.splitlines()[-1].startswith(last_line)
 
 
+def test_of_the_log_only_what_the_build_says_is_shown(monkeypatch, recipe, capsys):
+    env = "2026-11-21 11:50:52,035\tINFO job_manager.py:581 -- Runtime env is setting up.\n"
+    started = "Running entrypoint for job job-1: python -m cluster.cli build recipe.toml\n"
+    failed = "2026-11-21 11:50:52,035\tERROR job_manager.py:600 -- no such package\n"
+    submitted(monkeypatch, recipe, FakeClient(log=[env, f"{started}one\ntwo: Running entrypoint\n", failed]))
+    assert capsys.readouterr().out == f"one\ntwo: Running entrypoint\n{failed}"
+
+
 def test_a_job_that_is_not_followed_is_left_alone(monkeypatch, recipe, capsys):
     assert submitted(monkeypatch, recipe, FakeClient("FAILED", 1), follow=False) == 0
     assert capsys.readouterr() == ("", "job-1: submitted to http://head:8265\n")
@@ -217,6 +225,8 @@ def test_a_cluster_of_two_nodes_builds_what_this_process_builds(
     digest = read_manifest(str(sample_corpus)).digest
     assert ended.returncode == 0, ended.stdout
     assert read_manifest(str(tmp_path / "out")).digest == digest
+    assert "entrypoint" not in ended.stdout
+    assert "job_manager" not in ended.stdout
     assert "read, measure, decide: 5/5" in ended.stdout
     assert f"digest {digest}" in ended.stdout
     first, last = ended.stderr.splitlines()
