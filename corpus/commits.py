@@ -1,7 +1,8 @@
 """Commit records: what a finished piece of work was made from and which files it left, written last.
 
 A record holds the digest of everything that decided its bytes. Work whose record has the wanted digest, and whose files
-are there with their recorded digests, is skipped by the next run of the same command; anything else is redone.
+are there with their recorded digests, is skipped by the next run of the same command; anything else is redone. A record
+holds its own digest too: a bit that flips in a count would otherwise pass into the manifest.
 """
 
 import json
@@ -10,10 +11,13 @@ from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from manifests import shards
+from manifests.digest import digest_json
 from manifests.errors import IntegrityError
 from manifests.shards import FileEntry
 
 Record = dict[str, Any]
+
+SEAL = "record_sha256"  # of the record's canonical JSON without this key
 
 
 class Found(NamedTuple):
@@ -30,17 +34,19 @@ class Found(NamedTuple):
 def write_commit(uri: str, digest: str, files: list[FileEntry], **facts: Any) -> Record:
     """Write a record atomically; `files` have paths below the corpus folder."""
     record = {"digest": digest, "files": [asdict(entry) for entry in files], **facts}
-    shards.write_bytes(uri, json.dumps(record, sort_keys=True, indent=1).encode("utf-8"))
+    sealed = {**record, SEAL: digest_json(record)}
+    shards.write_bytes(uri, json.dumps(sealed, sort_keys=True, indent=1).encode("utf-8"))
     return record
 
 
 def read_commit(uri: str) -> Record | None:
-    """The record at uri, or None if there is none or it is not whole (then its work is redone)."""
+    """The record at uri, or None if there is none or it is not as it was written (then its work is redone)."""
     try:
         record = json.loads(shards.read_bytes(uri))
-    except (FileNotFoundError, json.JSONDecodeError, UnicodeDecodeError):
+        is_whole = isinstance(record, dict) and record.pop(SEAL, None) == digest_json(record)
+    except (FileNotFoundError, ValueError):
         return None
-    return record if isinstance(record, dict) and {"digest", "files"} <= record.keys() else None
+    return record if is_whole else None
 
 
 def find_committed(root: str, uri: str, digest: str) -> Found:

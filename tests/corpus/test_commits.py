@@ -45,6 +45,18 @@ def test_a_broken_record_is_no_record_and_is_named(made, tmp_path, content):
     assert found == (None, ["work/commit.json: damaged (no whole record)"])
 
 
+def test_a_record_with_any_bit_flipped_is_no_record(made, tmp_path):
+    path = tmp_path / "work" / "commit.json"
+    whole = path.read_bytes()
+    for bit in range(8 * len(whole)):
+        data = bytearray(whole)
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        assert commits.read_commit(f"{made}/work/commit.json") is None, data
+    path.write_bytes(whole)
+    assert commits.read_commit(f"{made}/work/commit.json")["note"] == 1
+
+
 def test_changed_and_missing_files_are_named(made, tmp_path):
     entry = commits.entries(commits.read_commit(f"{made}/work/commit.json"))[0]
     commits.check_entry(made, entry)
