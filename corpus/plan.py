@@ -116,7 +116,9 @@ class Build:
         units = [SignedUnit(unit_id, _num_signed(entries(record))) for unit_id, record in commits.items()]
 
         def make() -> list[FileEntry]:
-            return deduplicate(self.out, units, older_units(config), config, digest, self._map_dedup)
+            made, damaged = deduplicate(self.out, units, older_units(config), config, digest, self._map_dedup)
+            self._tell_damage("dedup", damaged)
+            return made
 
         self._once("dedup", "duplicates", digest, make)
         clean(self.out)

@@ -44,6 +44,7 @@ from filters.kernels.buffers import TextBuffers, text_buffers
 from filters.kernels.cut_lines import cuts_of
 from filters.kernels.lines import Lines, find_lines
 from filters.kernels.normalized_lines import line_keys
+from manifests.digest import digest_json
 from manifests.schemas import LINES_FOLDER, REMOVED_LINES
 from manifests.shards import FileEntry, TableWriter, join, read_bytes, remove, write_bytes
 
@@ -101,7 +102,7 @@ def deduplicate_lines(out: str, units: dict[str, int], config: Dedup, digest: st
     assert config.lines is not None
     partitions = config.partitions or min(4096, max(1, -(-sum(units.values()) // PARTITION_BYTES)))
     settings = (config.lines.unit == "paragraph", config.lines.min_chars)
-    plan = Plan(out, digest, sorted(units), partitions, *settings)
+    plan = Plan(out, digest_json([digest, partitions]), sorted(units), partitions, *settings)
     text = json.dumps({key: value for key, value in asdict(plan).items() if key != "out"}).encode()
     if _read(plan.file("plan.json")) != text:
         remove(join(out, LINES_FOLDER))

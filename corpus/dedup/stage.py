@@ -13,12 +13,13 @@ that breaks off goes on with the tasks that were not committed; intermediate fil
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from corpus.commits import find_committed, read_commit, write_commit
+from corpus.commits import entries, read_commit
 from corpus.dedup.components import connect
 from corpus.dedup.keepers import decide, send_facts, write_units
 from corpus.dedup.pairs import collect_bands, collect_equal, kinds_of, pair_bands, pair_equal, pair_files
-from corpus.dedup.work import FOLDER, MEMBERS, TWINS, SignedUnit, Work, items
+from corpus.dedup.work import FOLDER, MEMBERS, TWINS, SignedUnit, Work, do_once, items
 from corpus.recipe import Dedup
+from manifests.digest import digest_json
 from manifests.shards import FileEntry, join, remove
 
 Task = Callable[[dict[str, Any]], dict[str, Any]]
@@ -31,8 +32,10 @@ PARTITION_DOCUMENTS = 500_000
 
 def deduplicate(
     out: str, units: list[SignedUnit], older: list[SignedUnit], config: Dedup, digest: str, run_map: RunMap
-) -> list[FileEntry]:
-    """Write OUT/duplicates/<unit_id>.parquet (schema DUPLICATES, in row order) for each unit; returns their entries.
+) -> tuple[list[FileEntry], list[str]]:
+    """Write OUT/duplicates/<unit_id>.parquet (schema DUPLICATES, in row order) for each unit.
+
+    Returns their entries, and what was wrong with files of an earlier run of which no task told (see commits.Found).
 
     units: with the files of a RunWriter with the same config in OUT/units/<unit_id>; older: those of older corpora.
     Only documents that are duplicates or have some have a row. digest: of all that decides the result; what a run with
@@ -40,26 +43,29 @@ def deduplicate(
     Raises IntegrityError where a run is broken.
     """
     if not units:
-        return []
+        return [], []
     partitions = config.partitions or max(1, -(-sum(u.num_documents for u in units + older) // PARTITION_DOCUMENTS))
     settings = config.model_dump(mode="json", exclude={"against"})
     order = sorted(units, key=lambda unit: unit.unit_id)
-    work = Work(out, digest, [*older, *order], len(older), settings, min(partitions, 4096))
+    partitions = min(partitions, 4096)
+    # Processes keep the plan that they opened: another one, of a build that goes on, must have another digest.
+    plan_digest = digest_json([digest, partitions, [unit.root for unit in older]])
+    work = Work(out, plan_digest, [*older, *order], len(older), settings, partitions)
     work.save()
     groups, parts = items(work, len(work.groups())), items(work, work.partitions)
     _run(run_map, collect_equal, groups)
     _run(run_map, pair_equal, parts)
     same_words = [kind for kind in kinds_of(work) if kind != "url"]
-    _connect(work, TWINS, same_words, run_map)
+    damaged = _connect(work, TWINS, same_words, run_map)
     if config.minhash is not None:
         _run(run_map, collect_bands, groups)
         _run(run_map, pair_bands, parts)
     others = ["bands"] if config.minhash is not None else []
-    _connect(work, MEMBERS, [*kinds_of(work), *others], run_map)
+    damaged += _connect(work, MEMBERS, [*kinds_of(work), *others], run_map)
     for task, numbered in ((send_facts, groups), (decide, parts), (write_units, groups)):
         _run(run_map, task, numbered)
     records = [read_commit(work.file(f"write_units-{item['number']:05}.json")) for item in groups]
-    return sorted((FileEntry(**e) for r in records if r for e in r["files"]), key=lambda entry: entry.path)
+    return sorted((entry for r in records if r for entry in entries(r)), key=lambda entry: entry.path), damaged
 
 
 def clean(out: str) -> None:
@@ -67,11 +73,11 @@ def clean(out: str) -> None:
     remove(join(out, FOLDER))
 
 
-def _connect(work: Work, target: str, names: list[str], run_map: RunMap) -> None:
-    """Connect the pairs of these runs, unless that was done."""
-    uri = work.file(f"{target}.json")
-    if find_committed(work.out, uri, work.digest).record is None:
-        write_commit(uri, work.digest, [connect(work, target, pair_files(work, *names), run_map)])
+def _connect(work: Work, target: str, names: list[str], run_map: RunMap) -> list[str]:
+    """Connect the pairs of these runs, unless that was done; what was wrong with files of an earlier run."""
+    files = pair_files(work, *names)
+    done = do_once(work.out, work.file(f"{target}.json"), work.digest, lambda: [connect(work, target, files, run_map)])
+    return list(done.get("damaged", []))
 
 
 def _run(run_map: RunMap, task: Task, numbered: list[dict[str, Any]]) -> None:

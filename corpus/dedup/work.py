@@ -41,7 +41,7 @@ class SignedUnit:
 
 @dataclass(frozen=True)
 class Work:
-    """What every task knows. units: those of older corpora first; num_old: how many they are; digest: of all inputs."""
+    """What every task knows. units: those of older corpora first; num_old: how many they are; digest: of it all."""
 
     out: str
     digest: str

@@ -74,7 +74,8 @@ def build(
     """Write all runs and deduplicate."""
     for unit_id, documents in units.items():
         write_unit_runs(out, unit_id, documents, config)
-    entries = deduplicate(out, signed(units), list(older), config, "digest", run_map)
+    entries, damaged = deduplicate(out, signed(units), list(older), config, "digest", run_map)
+    assert damaged == []
     clean(out)
     return entries
 
