@@ -234,7 +234,7 @@ def datasketch_kept(values: np.ndarray) -> int:
     index = MinHashLSH(num_perm=values.shape[1], params=(minhash.bands, minhash.rows))
     kept = 0
     for number, row in enumerate(values):
-        sketch = Sketch(num_perm=values.shape[1], hashvalues=row)
+        sketch = Sketch(num_perm=values.shape[1], hashvalues=row, scheme="affine32")
         kept += not index.query(sketch)
         index.insert(number, sketch, check_duplication=False)
     return kept
