@@ -77,7 +77,11 @@ def whatif(out: str, overrides: Iterable[str]) -> WhatIf:
 def _check_same_measures(old: Recipe, new: Recipe) -> None:
     before, after = old.model_dump(exclude={"filter", "language"}), new.model_dump(exclude={"filter", "language"})
     changed = [f"[{key}]" for key in before if before[key] != after[key]]
-    chains = [[[rule.rule, rule.measuring()] for rule in stage.chain(recipe)] for recipe in (old, new)]
+    # Settings as they are written: no model, evaluation set or word table is needed, or has to be there still.
+    chains = [
+        [(rule.rule, rule.model_dump(exclude=rule.deciding_keys())) for rule in stage.chain(recipe)]
+        for recipe in (old, new)
+    ]
     changed += [f"what {new[0]} measures" for was, new in zip(*chains, strict=False) if was != new]
     if len(chains[0]) != len(chains[1]):
         changed += ["the list of filters"]

@@ -231,11 +231,13 @@ class Filter(Strict):
         """All reasons this filter can give, in the order in which they win."""
         return tuple(f"{cls.rule}.{bound.defect}" for bound in cls.bounds)
 
+    def deciding_keys(self) -> set[str]:
+        """The keys of the config that only decide: they change no score and no text."""
+        return {bound.limit for bound in self.bounds}
+
     def measuring(self) -> dict[str, Any]:
-        """The part of the config that changes scores or text, everything but thresholds; files by content digest."""
-        thresholds = {bound.limit for bound in self.bounds}
-        dumped = self.model_dump(mode="json", context={"files": "digest"})
-        measuring = {key: value for key, value in dumped.items() if key not in thresholds}
+        """The part of the config that changes scores or text, all but `deciding_keys`; files by content digest."""
+        measuring = self.model_dump(mode="json", context={"files": "digest"}, exclude=self.deciding_keys())
         version = self._words_version()
         return measuring if version is None else {**measuring, "words_version": version}
 

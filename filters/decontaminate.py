@@ -117,10 +117,13 @@ class Decontaminate(Edit):
         """An overlap equal to min_overlap is one, but 0 is none."""
         return self.min_overlap != 0.0
 
+    def deciding_keys(self) -> set[str]:
+        """None where min_overlap changes texts."""
+        return set() if self.action == "mask" else super().deciding_keys()
+
     def measuring(self) -> dict[str, Any]:
-        """The files by content; min_overlap too where it changes texts; the Unicode tables that fold words."""
-        masks = {"min_overlap": self.min_overlap} if self.action == "mask" else {}
-        return {**super().measuring(), **masks, "unicode": UNICODE_VERSION}
+        """The files by content; the Unicode tables that fold words."""
+        return {**super().measuring(), "unicode": UNICODE_VERSION}
 
     def check(self) -> None:
         """Read all files; raise RecipeError if none is named or one is not usable, InputError if one is missing."""

@@ -102,6 +102,10 @@ class Language(Filter):
         """SHA-256 (64 hex characters) of the model's file."""
         return shards.file_digest(self.model_path)
 
+    def deciding_keys(self) -> set[str]:
+        """The wanted labels too."""
+        return {*super().deciding_keys(), "keep"}
+
     def measuring(self) -> dict[str, Any]:
         """The model by content: the packaged one and a copy of it elsewhere give the same scores."""
         return {"model": f"sha256:{self.model_digest}", "semantics": self.semantics}

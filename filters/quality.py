@@ -36,7 +36,7 @@ whom such filters remove: Gururangan et al. 2022, "Whose Language Counts as High
 "AboutMe".
 """
 
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -81,9 +81,9 @@ class Quality(Filter):
         names = [name for name in self.measured() if name in self.min_scores]
         return [(Bound(name, "min", "min_scores", f"low_{name}"), self.min_scores[name]) for name in names]
 
-    def measuring(self) -> dict[str, Any]:
-        """Models and labels."""
-        return {key: value for key, value in super().measuring().items() if key != "min_scores"}
+    def deciding_keys(self) -> set[str]:
+        """The limit of each model."""
+        return {"min_scores"}
 
     def check(self) -> None:
         """Raise ModelError if a model is not usable or does not know its label."""

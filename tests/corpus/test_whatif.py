@@ -142,6 +142,35 @@ def test_documents_without_scores_are_not_guessed(tmp_path):
         whatif(str(tmp_path / "out"), ["gopher_quality.min_words=2"])
 
 
+HITS = """
+name = "hits"
+[[source]]
+name = "s"
+format = "jsonl"
+paths = ["*.jsonl"]
+[[filter]]
+rule = "decontaminate"
+files = ["items.json"]
+min_overlap = "off"
+[tokenize]
+tokenizer = "train:300"
+"""
+
+
+def test_only_stored_scores_are_needed_no_file_that_a_filter_read(tmp_path):
+    item = "which of the boats left before the sun was up today"
+    texts = [item, *(f"the market in the town of {number} thousand people opens at six" for number in range(20))]
+    (tmp_path / "a.jsonl").write_text("".join(f'{{"text": "{text}"}}\n' for text in texts))
+    (tmp_path / "items.json").write_text(f'{{"id": "one", "text": "{item}"}}\n')
+    (tmp_path / "recipe.toml").write_text(HITS)
+    build_local(tmp_path / "recipe.toml", tmp_path / "out")
+    (tmp_path / "items.json").unlink()
+    result = whatif(str(tmp_path / "out"), ["decontaminate.min_overlap=0.5"])
+    assert (totals(result)["kept_before"], totals(result)["kept_after"]) == (21, 20)
+    with pytest.raises(RecipeError, match="what decontaminate measures"):
+        whatif(str(tmp_path / "out"), ["decontaminate.n=5"])
+
+
 COPIES = """
 name = "copies"
 [[source]]
