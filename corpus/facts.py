@@ -6,10 +6,29 @@ from corpus import stage
 from corpus.commits import Record
 from corpus.finish import TOKEN_LIBRARIES
 from corpus.recipe import Recipe, Source
+from corpus.recipe_file import portable, recipe_digest
 from corpus.score import score_libraries, text_libraries, versions
 from filters.decontaminate import Decontaminate
 from manifests import schemas
-from manifests.manifest import PackingFacts, Shard, SourceFacts, UnitFacts
+from manifests.manifest import Manifest, PackingFacts, Shard, SourceFacts, UnitFacts
+
+
+def described(recipe: Recipe, commits: dict[str, Record]) -> dict[str, Any]:
+    """What a manifest says of recipe and inputs. commits: of the units' scoring, by unit id."""
+    return {
+        "recipe": portable(recipe),
+        "recipe_digest": recipe_digest(recipe),
+        "sources": [source_facts(source, commits) for source in recipe.source],
+        "units": [unit_facts(record) for record in commits.values()],
+        "models": models(recipe),
+        "versions": library_versions(recipe),
+    }
+
+
+def described_by(parent: Manifest) -> dict[str, Any]:
+    """The same of another version of the corpus; neither inputs nor files that the recipe names need be there."""
+    same = {name: getattr(parent, name) for name in ("recipe", "recipe_digest", "sources", "units", "models")}
+    return {**same, "versions": parent.versions | versions(TOKEN_LIBRARIES)}
 
 
 def nothing_kept(out: str, commits: dict[str, Record]) -> str:
@@ -107,6 +126,7 @@ def schema_texts(recipe: Recipe) -> dict[str, str]:
         "ledger": str(schemas.LEDGER),
         "duplicates": str(schemas.DUPLICATES),
         "removed_lines": str(schemas.REMOVED_LINES),
+        "removed": str(schemas.REMOVED),
     }
 
 

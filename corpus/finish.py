@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from corpus.commits import Record, damaged_files, find_committed, write_commit
 from corpus.encode import EncodeWriter
 from corpus.recipe import Recipe
+from corpus.removed import removed_documents, removed_file
 from corpus.rows import RowReader, SparseRows
 from corpus.score import unit_folder, versions
 from corpus.texts import final_texts, kept_rows, removed_lines
@@ -54,7 +55,7 @@ def finish_unit(recipe: Recipe, out: str, plan: dict[str, Any], item: dict[str, 
 
 def decided_files(unit_id: str) -> list[str]:
     """Files that decide, since scoring, which documents of a unit are kept and as what; not each need be there."""
-    return [f"{folder}/{unit_id}.parquet" for folder in ("duplicates", schemas.LINES_FOLDER, schemas.REMOVED_FOLDER)]
+    return [*(f"{folder}/{unit_id}.parquet" for folder in ("duplicates", schemas.LINES_FOLDER)), removed_file(unit_id)]
 
 
 def finish_digest(recipe: Recipe, plan: dict[str, Any], record: Record, decided: list[str | None]) -> str:
@@ -98,6 +99,7 @@ def _write_ledger(out: str, unit_id: str, num_tokens: Counts) -> FileEntry:
     folder = shards.join(out, unit_folder(unit_id))
     duplicates = shards.read_table(shards.join(out, "duplicates", f"{unit_id}.parquet"))
     lines = removed_lines(out, unit_id)
+    removed = removed_documents(out, unit_id)
     decisions = RowReader(shards.join(folder, "decisions.parquet"))
     scores = RowReader(shards.join(folder, "scores.parquet"))
     measures = [name for name in scores.schema.names if name != "doc_id"]
@@ -110,11 +112,20 @@ def _write_ledger(out: str, unit_id: str, num_tokens: Counts) -> FileEntry:
             tokens = num_tokens[first_row : first_row + records.num_rows]
             lost = _lost_lines(lines, first_row, records.num_rows)
             columns = _ledger_columns(records, decided, scored, duplicates, tokens, lost)
+            columns |= _taken_out(columns, removed)
             arrays = [columns[field.name] for field in schemas.LEDGER] + [scored[name] for name in measures]
             writer.write(pa.Table.from_arrays(arrays, names=schema.names).cast(schema))
             first_row += records.num_rows
     assert writer.entry is not None
     return writer.entry
+
+
+def _taken_out(columns: dict[str, Any], removed: pa.Table) -> dict[str, Any]:
+    """Fate, stage and reason of a batch of records, with those of the removed documents."""
+    found = pc.index_in(columns["doc_id"], value_set=removed["doc_id"]).combine_chunks()
+    reason = removed["reason"].combine_chunks().take(found)
+    new = {"fate": "removed", "stage": "remove", "reason": reason}
+    return {name: pc.if_else(reason.is_valid(), value, columns[name]) for name, value in new.items()}
 
 
 def _lost_lines(lines: SparseRows | None, first_row: int, num_rows: int) -> dict[str, pa.Array]:

@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpus.commits import Record, entries, find_committed, find_wanted, read_commit, write_commit
+from corpus import removed
+from corpus.commits import Record, check_entry, entries, find_committed, find_wanted, read_commit, write_commit
 from corpus.encode import gather_bucket
 from corpus.finish import TOKEN_LIBRARIES
 from corpus.pack import PackedFile, Settings, pack_bucket
@@ -18,7 +19,9 @@ from corpus.tokenizers import load_tokenizer
 from corpus.train_tokenizer import MAX_SAMPLE_BYTES, train_tokenizer, trained_vocab_size
 from manifests import shards
 from manifests.digest import digest_json, hash_fraction
-from manifests.manifest import Shard, TokenizerFacts
+from manifests.errors import IntegrityError
+from manifests.manifest import Manifest, Shard, TokenizerFacts
+from manifests.shards import FileEntry
 
 COMMIT = "tokenizer.commit.json"
 # Which units, in which state, the token shards were made from; written when all of them are.
@@ -42,11 +45,26 @@ def place_tokenizer(recipe: Recipe, out: str, unit_ids: list[str], kept_bytes: i
     done, damaged = find_committed(out, shards.join(out, COMMIT), digest)
     if done:
         return done
+    if damaged and shards.exists(shards.join(out, removed.COMMIT)):
+        raise IntegrityError(
+            f"{out}/{damaged[0]}. Documents were taken out of this corpus since it was trained, so that it cannot be "
+            "made again: put back the file of the older corpus."
+        )
     ratio = min(1.0, 2.0 * MAX_SAMPLE_BYTES / max(1, kept_bytes))
     texts = _kept_texts(out, unit_ids, ratio, recipe.seed)
     data = train_tokenizer(texts, vocab_size, recipe.seed)
     entry = shards.write_bytes(shards.join(out, "tokenizer.json"), data, "tokenizer.json")
     return {**write_commit(shards.join(out, COMMIT), digest, [entry]), "damaged": damaged}
+
+
+def keep_tokenizer(out: str, parent: Manifest) -> Record:
+    """The tokenizer file below out, which must be that of the parent. Returns `files`, as place_tokenizer does.
+
+    Raises IntegrityError if it is another one: token ids would change under a trainer.
+    """
+    (entry,) = (FileEntry(**file.model_dump()) for file in parent.files if file.path == parent.tokenizer.path)
+    check_entry(out, entry)
+    return {"files": [asdict(entry)]}
 
 
 def _kept_texts(out: str, unit_ids: list[str], ratio: float, seed: int) -> Iterator[pa.Array]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
-from corpus import facts, gather, stage
+from corpus import facts, gather, removed, stage
 from corpus.audit import audit, check_gates, verdicts
 from corpus.commits import Record, entries, find_committed, write_commit
 from corpus.dedup.against import older_units
@@ -20,7 +20,6 @@ from corpus.encode import num_buckets
 from corpus.finish import decided_files, finish_digest, finish_unit
 from corpus.prepare import claim, prepare
 from corpus.recipe import Recipe
-from corpus.recipe_file import portable, recipe_digest
 from corpus.report import build_report, render
 from corpus.retention import check_retention
 from corpus.run_local import Item, Runner
@@ -37,7 +36,7 @@ from manifests.manifest import (
     Shard,
     write_manifest,
 )
-from manifests.schemas import LINES_FOLDER
+from manifests.schemas import LINES_FOLDER, REMOVED_FOLDER
 from manifests.shards import FileEntry
 
 # Raise it when dedup gives other duplicates for the same runs.
@@ -46,7 +45,7 @@ DEDUP_VERSION = 2
 LINES_VERSION = 1
 
 # What a build may find of earlier ones, and removes if it is not of this one.
-OUR_FOLDERS = ("units", "duplicates", "ledger", "tokens", "packed")
+OUR_FOLDERS = ("units", "duplicates", "ledger", "tokens", "packed", REMOVED_FOLDER)
 OUR_FILES = (
     "tokenizer.",
     "recipe.toml",
@@ -57,6 +56,8 @@ OUR_FILES = (
     ".report.",
     ".tokenizer.",
 )
+
+FILES_PER_TASK = 64  # of a copy
 
 # Called as watch(stage, done items, all items, (done bytes, all bytes), what the last result says); bytes are 0 where
 # they tell nothing. `damaged` of a result names the files of an earlier run that were not as they had been written, and
@@ -90,9 +91,12 @@ class Build:
     reused: dict[str, int] = field(default_factory=dict)
     files: list[FileEntry] = field(default_factory=list)
     side_files: list[str] = field(default_factory=lambda: ["recipe.toml", "report.json", "report.html"])
+    removals: Record | None = None
+    parent: Manifest | None = None  # of the corpus that this one is another version of: inputs are not looked at
 
     def go_on(self, commits: dict[str, Record]) -> Manifest:
         """All that follows on scoring. commits: its records, by unit id."""
+        self.take_out(commits)
         self.lines(commits, self.dedup(commits))
         plan = self.tokenizer(commits)
         return self.conclude(commits, plan, self.gather(plan, *self.finish(commits, plan)))
@@ -101,18 +105,29 @@ class Build:
         """Read, extract, normalize, measure, decide, edit, sign: one task per unit. Commit records by unit id."""
         items = [{"unit": asdict(unit), "input_bytes": unit.num_bytes} for unit in units]
         results = self._map("score", partial(score_unit, self.recipe, self.out), items)
-        commits = {record["unit"]["unit_id"]: record for record in results}
+        return self.scored({record["unit"]["unit_id"]: record for record in results})
+
+    def scored(self, commits: dict[str, Record]) -> dict[str, Record]:
+        """Take the units' files into the corpus; the same records, by unit id."""
         for unit_id, record in sorted(commits.items()):
             self.files += entries(record)
             self.side_files.append(f"{unit_folder(unit_id)}/commit.json")
         return dict(sorted(commits.items()))
+
+    def take_out(self, commits: dict[str, Record]) -> None:
+        """Documents that were removed from the corpus stay out of it."""
+        self.removals = removed.removals(self.out, commits)
+        if self.removals:
+            self.files += entries(self.removals)
+            self.side_files.append(removed.COMMIT)
 
     def dedup(self, commits: dict[str, Record]) -> str:
         """Exact, then near duplicates, over the units' runs. Returns the digest of what decided the result."""
         config = self.recipe.dedup
         inputs = [[unit_id, _contents(record)] for unit_id, record in commits.items()]
         settings = [config.signing(), config.deciding()]
-        digest = digest_json([DEDUP_VERSION, versions(("pyarrow", "numpy")), settings, inputs])
+        left_out = self.removals and _contents(self.removals)
+        digest = digest_json([DEDUP_VERSION, versions(("pyarrow", "numpy")), settings, inputs, left_out])
         units = [SignedUnit(unit_id, _num_signed(entries(record))) for unit_id, record in commits.items()]
 
         def make() -> list[FileEntry]:
@@ -149,7 +164,10 @@ class Build:
         decided_by = digest_json(
             [settings, [[record["digest"], record["input"]["sha256"]] for record in commits.values()]]
         )
-        placed = gather.place_tokenizer(self.recipe, self.out, list(commits), kept_bytes, decided_by)
+        if self.parent:
+            placed = gather.keep_tokenizer(self.out, self.parent)
+        else:
+            placed = gather.place_tokenizer(self.recipe, self.out, list(commits), kept_bytes, decided_by)
         self._tell_damage("tokenizer", placed.get("damaged", []))
         (made,) = entries(placed)
         if trained_vocab_size(self.recipe.tokenize.tokenizer) is not None:
@@ -212,7 +230,8 @@ class Build:
         audited = audit(self.out, self.recipe.audit, stage.rules(self.recipe))
         self._write_report(manifest, audited)
         self.seconds["report"] = time.monotonic() - started
-        check_gates(audited, self.recipe.audit.gate)
+        if self.parent is None:  # gates judge filters: documents that are taken out say nothing about these
+            check_gates(audited, self.recipe.audit.gate)
         side_files = [File(**asdict(shards.file_entry(self.out, path))) for path in sorted(self.side_files)]
         return write_manifest(
             self.out, manifest.model_copy(update={"side_files": side_files, "run": self._run_facts()})
@@ -221,22 +240,18 @@ class Build:
     def _manifest(self, commits: dict[str, Record], plan: Item, made: list[Shard]) -> Manifest:
         """The manifest without what is written after it is made."""
         recipe = self.recipe
+        described = facts.described(recipe, commits) if self.parent is None else facts.described_by(self.parent)
         return Manifest(
+            **described,
             name=recipe.name,
             seed=recipe.seed,
-            recipe=portable(recipe),
-            recipe_digest=recipe_digest(recipe),
-            sources=[facts.source_facts(source, commits) for source in recipe.source],
-            units=[facts.unit_facts(record) for record in commits.values()],
             shards=made,
             files=[File(**asdict(entry)) for entry in sorted(self.files, key=lambda entry: entry.path)],
             tokenizer=gather.tokenizer_facts(self.out, plan["tokenizer"], plan["pretokenizer"]),
             packing=facts.packing_facts(recipe, made),
-            models=facts.models(recipe),
             counts=ledger.counts(self.out),
             schemas=facts.schema_texts(recipe),
-            versions=facts.library_versions(recipe),
-            parents=recipe.dedup.deciding()["against"],
+            parents=[*recipe.dedup.deciding()["against"], *([self.removals["parent"]] if self.removals else [])],
         )
 
     def _write_report(self, manifest: Manifest, audited: dict[str, Any]) -> None:
@@ -268,6 +283,13 @@ class Build:
         self.seconds[name] = time.monotonic() - started
         self.files += entries(record)
         self.side_files.append(path)
+
+    def copy(self, task: Callable[[Item], Item], paths: list[str]) -> None:
+        """Have files brought here, some in each task."""
+        starts = range(0, len(paths), FILES_PER_TASK)
+        items = [{"bucket": start, "paths": paths[start : start + FILES_PER_TASK]} for start in starts]
+        for _ in self._map("copy", task, items):
+            pass
 
     def _map_dedup(self, task: Callable[[Item], Item], items: list[Item]) -> Iterator[Item]:
         return self._map("dedup", task, items, f"dedup: {task.__name__.replace('_', ' ')}")

@@ -8,6 +8,7 @@ import polars as pl
 
 from corpus.ledger_rows import Tally, batches, columns_of, host_of
 from filters.url import public_suffixes
+from manifests.schemas import FATES
 
 # Requests, metadata and the like: records of an archive that are beside a page, with its address.
 NOT_A_PAGE = "read.record_type"
@@ -79,10 +80,7 @@ def _tallies() -> dict[str, Tally]:
 def totals(fates: pl.DataFrame) -> dict[str, int]:
     """Records by fate, and the bytes and tokens of the kept ones."""
     kept = [row for row in fates.iter_rows(named=True) if row["fate"] == "kept"]
-    by_fate = {
-        f"num_{fate}": sum(row["documents"] for row in fates.iter_rows(named=True) if row["fate"] == fate)
-        for fate in ("kept", "dropped", "duplicate", "failed")
-    }
+    by_fate = {f"num_{fate}": int(fates.filter(fate=fate)["documents"].sum()) for fate in FATES}
     return {
         "num_records": sum(by_fate.values()),
         **by_fate,
@@ -97,6 +95,7 @@ def funnel(fates: pl.DataFrame, rules: Sequence[str]) -> list[dict[str, Any]]:
     rules: the stages that drop, in run order, without reading and extraction. These make two steps: records that are
     no pages at all, and pages that fail or have no text.
     """
+    rules = [*rules, *(["remove"] if "remove" in fates["stage"] else [])]
     lost: dict[str, int] = {}
     for row in fates.iter_rows(named=True):
         if row["fate"] != "kept":
@@ -114,7 +113,7 @@ def funnel(fates: pl.DataFrame, rules: Sequence[str]) -> list[dict[str, Any]]:
 
 def drops(fates: pl.DataFrame, rules: Sequence[str]) -> list[dict[str, Any]]:
     """What was not kept: stage, reason, fate, num_documents, bytes, in run order, then the most frequent first."""
-    order = {rule: position for position, rule in enumerate(["read", "extract", *rules])}
+    order = {rule: position for position, rule in enumerate(["read", "extract", *rules, "remove"])}
     rows = [
         {
             "stage": row["stage"] or row["fate"],

@@ -108,7 +108,7 @@ def _read(
 def _with_reasons(paths: Sequence[str]) -> Iterator[pl.DataFrame]:
     """Documents that have text: key and order for `_choose`."""
     for frame in batches(paths, ["doc_id", "fate", "reason", "num_bytes"]):
-        yield frame.filter((pl.col("fate") != "failed") & (pl.col("num_bytes") > 0)).select(
+        yield frame.filter(~pl.col("fate").is_in(["failed", "removed"]) & (pl.col("num_bytes") > 0)).select(
             key=pl.when(pl.col("fate") == "kept")
             .then(pl.lit(KEPT))
             .otherwise(pl.col("reason"))

@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.removed import removed_documents
 from corpus.rows import SparseRows
 from corpus.score import stored_texts, unit_folder
 from filters.kernels.buffers import text_buffers
@@ -16,11 +17,12 @@ from manifests.schemas import LINES_FOLDER
 
 
 def document_rows(out: str, unit_id: str) -> npt.NDArray[np.bool_]:
-    """Boolean (num_records,): kept by the filters and not a duplicate of another."""
+    """Boolean (num_records,): kept by the filters, not a duplicate of another, and not taken out."""
     decisions = shards.read_table(shards.join(out, unit_folder(unit_id), "decisions.parquet"), ["fate"])
     kept = pc.equal(decisions["fate"], "kept").to_numpy()
     duplicates = shards.read_table(shards.join(out, "duplicates", f"{unit_id}.parquet"), ["row", "kind"])
     kept[duplicates.filter(pc.not_equal(duplicates["kind"], "keeper"))["row"].to_numpy()] = False
+    kept[removed_documents(out, unit_id)["row"].to_numpy()] = False
     return np.asarray(kept)
 
 

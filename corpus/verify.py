@@ -6,6 +6,7 @@ import polars as pl
 import pyarrow.compute as pc
 
 from corpus.commits import check_entry
+from corpus.removed import removed_file
 from manifests import ledger, lock, shards
 from manifests.errors import IntegrityError
 from manifests.manifest import NAME, Manifest, read_manifest
@@ -76,7 +77,7 @@ def _sums(out: str, paths: list[str], columns: list[str]) -> list[int]:
 
 
 def _check_counts(out: str, manifest: Manifest, result: Verified) -> None:
-    """Conservation: records read = kept + dropped + duplicate + failed, in each unit; tokens and rows add up."""
+    """Conservation: records read = kept + dropped + duplicate + failed + removed, in each unit; tokens, rows add up."""
     frame = ledger.scan(out)
     per_unit = frame.group_by("source", "file").len().collect(engine="streaming")
     found = {(source, file): number for source, file, number in per_unit.iter_rows()}
@@ -88,6 +89,10 @@ def _check_counts(out: str, manifest: Manifest, result: Verified) -> None:
     result.expect(not found, f"the ledger has records of files that are no units: {sorted(found)[:3]}.")
     counts = ledger.counts(out)
     result.expect(counts == manifest.counts, f"{out}: the ledger's counts are not the manifest's.")
+    num_removed = counts["fate"].get("removed", 0)
+    lists = {removed_file(unit.unit_id) for unit in manifest.units}
+    listed = sum(file.rows for file in manifest.files if file.path in lists)
+    result.expect(num_removed == listed, f"{out}: {listed} documents were taken out, the ledger has {num_removed}.")
     twice = frame.select(pl.len() - pl.col("doc_id").n_unique()).collect(engine="streaming").item()
     result.expect(twice == 0, f"{out}: {twice} ledger rows repeat a document id.")
     _check_bytes(out, manifest, result)

@@ -22,10 +22,10 @@ LEDGER_COLUMNS = [
     "duplicate_in",
 ]
 _BEFORE_FILTERS = pl.when(pl.col("stage").is_in(["read", "extract"])).then(pl.col("reason")).alias("before")
-# What could not be read stays so, whatever the thresholds.
+# What could not be read, or was taken out, stays so, whatever the thresholds.
 _PASSES = (
-    pl.when(pl.col("fate") == "failed")
-    .then(pl.lit("failed"))
+    pl.when(pl.col("fate").is_in(["failed", "removed"]))
+    .then(pl.col("fate"))
     .otherwise(pl.when(pl.col("new_reason").is_null()).then(pl.lit("kept")).otherwise(pl.lit("dropped")))
 )
 

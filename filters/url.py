@@ -88,7 +88,7 @@ class Url(Filter):
         domains, urls, words, soft_words = self._lists()
         found = [_words(address) for address in addresses]
         return {
-            "domain_listed": _any_listed(domains, [_host_hashes(_host(address)) for address in addresses]),
+            "domain_listed": _any_listed(domains, [_host_hashes(host_of(address)) for address in addresses]),
             "url_listed": _any_listed(urls, [_url_hashes(address) for address in addresses]),
             "num_words": np.array([len(words & each) for each in found], np.float64),
             "num_soft_words": np.array([len(soft_words & each) for each in found], np.float64),
@@ -109,12 +109,12 @@ def registered_domain(url: str | None) -> str | None:
     Private suffixes of the Public Suffix List count (`a.blogspot.com` is registered); the list is the one that comes
     with publicsuffixlist. None for null and broken addresses, IP addresses, single labels and suffixes themselves.
     """
-    return _registered(_host(url))
+    return _registered(host_of(url))
 
 
 def top_level_domain(url: str | None) -> str | None:
     """The last label of the host (`uk`, `com`, `xn--p1ai`); None where the host is absent, an IP or one label."""
-    host = _host(url)
+    host = host_of(url)
     return None if "." not in host or _is_ip(host) else host.rsplit(".", 1)[1]
 
 
@@ -142,7 +142,8 @@ def _clean_host(authority: str) -> str:
         return host
 
 
-def _host(url: str | None) -> str:
+def host_of(url: str | None) -> str:
+    """The host of an address with or without scheme: lower case, punycode, no user, no port; "" if there is none."""
     return _split(url)[0] if url else ""
 
 

@@ -24,7 +24,7 @@ RECORD = pa.schema(
     ]
 )
 
-FATES = ("kept", "dropped", "duplicate", "failed")
+FATES = ("kept", "dropped", "duplicate", "failed", "removed")
 
 # The first columns of the ledger; every score follows as a column `<rule>.<measure>`.
 LEDGER = pa.schema(

@@ -80,10 +80,10 @@ def test_a_changed_digest_in_the_manifest_is_found(out, tmp_path):
         parse_manifest(text, "manifest.json")
 
 
-def rewritten_ledger(out, change):
+def rewritten_ledger(out, change, unit_id=""):
     """Change a ledger file and have the manifest list what is there now."""
     manifest = read_manifest(str(out))
-    path = next(file.path for file in manifest.files if file.path.startswith("ledger/"))
+    path = next(file.path for file in manifest.files if file.path.startswith(f"ledger/{unit_id}"))
     pq.write_table(change(pq.read_table(out / path)), out / path)
     entry = shards.file_entry(str(out), path)
     files = [
