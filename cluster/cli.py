@@ -135,6 +135,38 @@ def diff(
 
 
 @app.command()
+def remove(
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", help="A finished corpus: stays as it is.", show_default=False)
+    ],
+    ids: Annotated[str | None, typer.Option(metavar="FILE", help="Document ids, one a line.")] = None,
+    urls: Annotated[str | None, typer.Option(metavar="FILE", help="URLs, one a line.")] = None,
+    domains: Annotated[str | None, typer.Option(metavar="FILE", help="Domains, with all hosts below them.")] = None,
+    near: Annotated[bool, typer.Option("--near", help="Also all documents that are duplicates of the same.")] = False,
+    out: Annotated[str | None, typer.Option(metavar="NEW", help="Folder of the new version. [default: DIR-v2]")] = None,
+    runs: Annotated[
+        list[str] | None,
+        typer.Option("--run", metavar="RUN", help="Training run whose steps to look through. Repeatable."),
+    ] = None,
+    runner: RunnerName = "local",
+    address: Address = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take documents out of a corpus: writes a new version of it, and tells where they have been."""
+    from cluster.removing import remove_documents
+    from corpus.removal_lists import read_lists
+
+    if ids is None and urls is None and domains is None:
+        raise typer.BadParameter("give at least one of --ids, --urls and --domains.")
+    if address is not None and runner == "local":
+        raise typer.BadParameter("--address is for --runner ray.")
+    result = remove_documents(folder, read_lists(ids, urls, domains), near, out, runs or [], (runner, address))
+    _print(result, as_json, lambda console: show.removed(console, result))
+    if result.not_found:
+        raise typer.Exit(1)
+
+
+@app.command()
 def train(
     manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="A manifest.json or its folder.")],
     config: Annotated[str | None, typer.Option(metavar="FILE", help="Training config (TOML).")] = None,

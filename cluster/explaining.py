@@ -12,8 +12,8 @@ from corpus.units import plan_units
 from manifests import ledger, shards
 from manifests.digest import unit_id
 from manifests.errors import GristmillError, InputError
-from manifests.manifest import read_manifest
-from trainer.run_files import read_metrics, read_run
+from manifests.manifest import Manifest, read_manifest
+from trainer.run_files import RunFacts, read_metrics, read_run
 from trainer.stream import documents_of_step
 
 TEXT_CHARS = 400
@@ -68,7 +68,9 @@ def _uri(recipe: Recipe, row: dict[str, Any]) -> str:
 
 
 def _text(out: str, row: dict[str, Any]) -> str:
-    """The first characters of the final text."""
+    """The first characters of the final text; none of a document that was taken out."""
+    if row["fate"] == "removed":
+        return ""
     for _, batch, text in final_texts(out, unit_id(row["source"], row["file"])):
         index = batch["doc_id"].index(row["doc_id"]).as_py()
         if index >= 0:
@@ -86,10 +88,10 @@ def _read_again(recipe: Recipe, row: dict[str, Any]) -> str:
     return record["error"] or f"the record is there, {len(record['text']):,} characters long"
 
 
-def explain_step(run: str, step: int) -> list[dict[str, Any]]:
-    """The documents of a training step, in row order, with source, file, offset and URL of each.
+def read_trained(run: str) -> tuple[RunFacts, Manifest, int]:
+    """A run, the manifest of its corpus and the number of its last step; 0 before the first.
 
-    Steps count from 1. Raises InputError for a step that the run has not done.
+    Raises InputError if the corpus is not there as it was.
     """
     facts = read_run(run)
     manifest = read_manifest(facts.manifest)
@@ -98,7 +100,15 @@ def explain_step(run: str, step: int) -> list[dict[str, Any]]:
             f"{facts.manifest}: its digest is {manifest.digest[:16]}…, the run was trained from "
             f"{facts.manifest_digest[:16]}…: the corpus was built again since. Give the corpus of the run."
         )
-    done = max((metrics["step"] for metrics in read_metrics(run)), default=0)
+    return facts, manifest, max((metrics["step"] for metrics in read_metrics(run)), default=0)
+
+
+def explain_step(run: str, step: int) -> list[dict[str, Any]]:
+    """The documents of a training step, in row order, with source, file, offset and URL of each.
+
+    Steps count from 1. Raises InputError for a step that the run has not done.
+    """
+    facts, manifest, done = read_trained(run)
     if not 1 <= step <= done:
         raise InputError(f"{run}: has no step {step}; the run has done steps 1 to {done}.")
     config = facts.config

@@ -20,6 +20,7 @@ from filters.kernels.jit import compile_seconds
 from manifests.manifest import Manifest, corpus_root, read_manifest
 
 LABELS = {
+    "copy": "take over files",
     "score": "read, measure, decide",
     "dedup: collect equal": "sort keys of documents",
     "dedup: pair equal": "find equal documents",

@@ -11,6 +11,7 @@ from rich.text import Text
 if TYPE_CHECKING:  # the command line starts without loading what only some commands need
     from cluster.doctor import Check
     from cluster.explaining import Explained
+    from cluster.removing import Removed
     from corpus.diff import Difference
     from corpus.verify import Verified
     from corpus.whatif import WhatIf
@@ -19,6 +20,7 @@ if TYPE_CHECKING:  # the command line starts without loading what only some comm
 
 # Wide enough that ids and URLs stay whole where nobody watches: piped output is for grep and copying.
 PIPED_WIDTH = 400
+MAX_ROWS = 20  # of what a removal concerns
 
 
 def console() -> Console:
@@ -61,7 +63,7 @@ def manifest(console: Console, out: str, made: "Manifest") -> None:
     records = sum(fates.values())
     beside = made.counts["reason"].get("read.record_type", 0)
     fates["dropped"] = fates.get("dropped", 0) - beside
-    pages = ", ".join(f"{fates.get(fate, 0):,} {fate}" for fate in FATES)
+    pages = ", ".join(f"{fates.get(fate, 0):,} {fate}" for fate in FATES if fate in fates or fate != "removed")
     note = f" ({beside:,} requests, metadata and the like)" if beside else ""
     console.print(plain(f"{made.name}: {records:,} records{note}; of {records - beside:,} pages and texts {pages}"))
     packing = made.packing
@@ -179,6 +181,34 @@ def _changes(console: Console, changes: list[dict[str, Any]], samples: list[dict
         return
     console.print(table("what changes", changes, ["before", "after", "documents"]))
     console.print(table("samples", samples, ["doc_id", "url", "before", "after"]))
+
+
+def removed(console: Console, result: "Removed") -> None:
+    """What was taken out, what came of it, and where it had been."""
+    for line in result.not_found:
+        console.print(plain(f"not found: {line}", 1000), soft_wrap=True)
+    by_reason = ", ".join(f"{reason} {count:,}" for reason, count in result.num_removed.items())
+    console.print(plain(f"{result.parent}: {len(result.removed):,} documents to remove ({by_reason or 'none'})"))
+    _first(console, "removed", result.removed, ["doc_id", "url", "fate", "reason", "asked"])
+    _first(console, "come in", result.readmitted, ["doc_id", "url", "reason", "duplicate_of"])
+    _first(console, "go out", result.displaced, ["doc_id", "url", "reason", "duplicate_of"])
+    _first(console, "packed rows that held them", result.rows, ["shard", "shard_row", "doc_id"])
+    for run in result.runs:
+        _first(console, f"{run['run']}: steps 1 to {run['last_step']:,}", run["steps"], ["step", "row", "doc_id"])
+    if not result.out:
+        console.print("nothing to remove: no new version was written")
+        return
+    (units, all_units), (buckets, all_buckets) = result.done["encode"], result.done["pack"]
+    console.print(plain(f"made again: {units:,} of {all_units:,} units, {buckets:,} of {all_buckets:,} buckets"))
+    console.print(plain(f"digest {result.digest}"))
+    console.print(plain(f"new version {result.out}", 1000), soft_wrap=True)
+
+
+def _first(console: Console, title: str, rows: list[dict[str, Any]], columns: list[str]) -> None:
+    """The first rows as a table; nothing where there are none."""
+    if rows:
+        more = f" (the first {MAX_ROWS} of {len(rows):,}; --json has all)" if len(rows) > MAX_ROWS else ""
+        console.print(table(title + more, rows[:MAX_ROWS], columns))
 
 
 def trained(console: Console, result: dict[str, Any]) -> None:

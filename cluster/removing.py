@@ -1,0 +1,74 @@
+"""Removal with progress, and with what the trainer knows of it: which steps read the removed documents."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import polars as pl
+
+from cluster.explaining import read_trained
+from cluster.run import chosen_runner, progress
+from corpus.removal import packed_rows, remove, select
+from corpus.removal_lists import Lists
+from manifests.manifest import corpus_root
+from trainer.stream import steps_of_rows
+
+
+@dataclass(frozen=True)
+class Removed:
+    """A removal. parent: the old version; out, digest: of the new one, None where there was nothing to remove.
+
+    removed: doc_id, url, fate until now, reason, asked (the line that names it; for remove.near the kept document of
+    its component). rows: packed rows of the old version that held them. runs: of each training run the steps that read
+    such rows of its corpus. readmitted, displaced, done: see corpus.removal.
+    """
+
+    parent: str
+    parent_digest: str
+    not_found: list[str]
+    num_removed: dict[str, int]
+    removed: list[dict[str, Any]]
+    rows: list[dict[str, Any]]
+    runs: list[dict[str, Any]]
+    out: str | None = None
+    digest: str | None = None
+    readmitted: list[dict[str, Any]] = field(default_factory=list)
+    displaced: list[dict[str, Any]] = field(default_factory=list)
+    done: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def remove_documents(
+    folder: str, lists: Lists, near: bool, out: str | None, runs: list[str], runner: tuple[str, str | None]
+) -> Removed:
+    """Find the documents, tell where they have been, and write the version without them.
+
+    runner: its name, and for Ray the address. Nothing is written before all that can be wrong with the call is known.
+    """
+    chosen = select(folder, lists, near)
+    found = chosen.documents.drop("unit", "row")
+    doc_ids = found["doc_id"].to_list()
+    counts = found["reason"].value_counts().sort("reason")
+    seen = Removed(
+        parent=chosen.root,
+        parent_digest=chosen.manifest.digest,
+        not_found=chosen.not_found,
+        num_removed=dict(counts.iter_rows()),
+        removed=found.to_dicts(),
+        rows=packed_rows(chosen.root, chosen.manifest, doc_ids).to_dicts(),
+        runs=[_steps(run, doc_ids) for run in runs],
+    )
+    if not doc_ids:
+        return seen
+    with chosen_runner(*runner) as maps, progress() as watch:
+        done = remove(chosen, out, maps, watch)
+    return replace(seen, **vars(done))
+
+
+def _steps(run: str, doc_ids: list[str]) -> dict[str, Any]:
+    """run, last_step, and steps: step, row and doc_id of each time that a step read one of the documents."""
+    facts, manifest, last_step = read_trained(run)
+    rows = packed_rows(corpus_root(facts.manifest), manifest, doc_ids).filter(split="train")
+    numbers = rows["row"].unique().to_numpy()
+    read = steps_of_rows(manifest, facts.config.seed, facts.config.global_batch, last_step, numbers)
+    steps = pl.DataFrame(read, schema={"step": pl.Int64, "row": pl.Int64}, orient="row")
+    found = steps.join(rows.select("row", "doc_id"), on="row", maintain_order="left_right")
+    return {"run": run, "last_step": last_step, "steps": found.to_dicts()}
