@@ -79,8 +79,9 @@ def _tallies() -> dict[str, Tally]:
 
 def totals(fates: pl.DataFrame) -> dict[str, int]:
     """Records by fate, and the bytes and tokens of the kept ones."""
-    kept = [row for row in fates.iter_rows(named=True) if row["fate"] == "kept"]
-    by_fate = {f"num_{fate}": int(fates.filter(fate=fate)["documents"].sum()) for fate in FATES}
+    rows = fates.to_dicts()
+    kept = [row for row in rows if row["fate"] == "kept"]
+    by_fate = {f"num_{fate}": sum(row["documents"] for row in rows if row["fate"] == fate) for fate in FATES}
     return {
         "num_records": sum(by_fate.values()),
         **by_fate,
@@ -95,7 +96,7 @@ def funnel(fates: pl.DataFrame, rules: Sequence[str]) -> list[dict[str, Any]]:
     rules: the stages that drop, in run order, without reading and extraction. These make two steps: records that are
     no pages at all, and pages that fail or have no text.
     """
-    rules = [*rules, *(["remove"] if "remove" in fates["stage"] else [])]
+    rules = [*rules, *({row["stage"] for row in fates.iter_rows(named=True)} & {"remove"})]
     lost: dict[str, int] = {}
     for row in fates.iter_rows(named=True):
         if row["fate"] != "kept":

@@ -35,7 +35,21 @@ def test_only_rules_of_the_recipe_are_named_as_steps_that_took_nothing(nine):
 def test_totals_add_up_to_the_records(nine):
     totals = report_of(nine)["totals"]
     expected = {"num_records": 9, "num_kept": 4, "num_dropped": 3, "num_duplicate": 1, "num_failed": 1}
-    assert totals == {**expected, "kept_bytes": 400, "kept_tokens": 32}
+    assert totals == {**expected, "num_removed": 0, "kept_bytes": 400, "kept_tokens": 32}
+
+
+def test_documents_that_were_taken_out_are_the_last_step_and_none_of_their_text_is_shown(tmp_path):
+    rows = [row(0), row(1, fate="removed", stage="remove", reason="remove.urls")]
+    write_unit(tmp_path, "u", rows, ["a text that stays", "a text that goes"], {})
+    report = report_of(tmp_path)
+    assert report["totals"]["num_removed"] == 1
+    last = report["funnel"][-1]
+    assert (last["label"], last["num_left"], last["num_lost"]) == ("after remove", 1, 1)
+    assert [(drop["stage"], drop["num_documents"]) for drop in report["drops"]] == [("remove", 1)]
+    page = render(report)
+    assert "<b>1</b><span>documents taken out</span>" in page
+    assert "a text that stays" in page
+    assert "a text that goes" not in page
 
 
 def test_drops_are_counted_by_reason_in_run_order(nine):
