@@ -156,17 +156,17 @@ def remove(selection: Selection, out: str | None, runner: Runner, watch: Watch) 
     digest = digest_json([manifest.digest, {unit_id: lists[unit_id].to_pydict() for unit_id in sorted(lists)}])
     new = out or next(path for path in _versions(root) if _is_free(path, digest))
     check_no_credentials(new)
+    recipe, records = read_recipe(shards.join(root, "recipe.toml")), _score_records(root, manifest)
     with locked(new):
         if not _is_free(new, digest):
             raise ManifestMismatch(f"{new}: holds other files. Give an empty or new --out.")
-        recipe = read_recipe(shards.join(root, "recipe.toml"))
         _write_lists(new, selection, lists, digest)
         job = Build(recipe, new, runner, watch, parent=manifest)
         listed = [*manifest.shards, *manifest.files, *manifest.side_files]
         job.copy(partial(copy_files, root, new), [file.path for file in listed if not file.path.startswith(_MADE_ANEW)])
         if read_manifest(root).digest != manifest.digest:
             raise InputError(f"{root}: was built again meanwhile. Remove {new} and run this again.")
-        made = job.go_on(job.scored(_score_records(new, manifest)))
+        made = job.go_on(job.scored(records))
     readmitted, displaced = _changes(root, manifest, new, made)
     totals = {"encode": len(made.units), "pack": sum(shard.kind == "tokens" for shard in made.shards)}
     done = {name: (total - job.reused[name], total) for name, total in totals.items()}
@@ -247,13 +247,16 @@ def _copy(source: str, target: str) -> None:
         shutil.copyfileobj(file, copy, 1 << 20)
 
 
-def _score_records(out: str, manifest: Manifest) -> dict[str, Record]:
+def _score_records(root: str, manifest: Manifest) -> dict[str, Record]:
+    """The commit records of scoring, by unit id."""
     found = {}
     for unit in manifest.units:
-        uri = shards.join(out, unit_folder(unit.unit_id), "commit.json")
+        uri = shards.join(root, unit_folder(unit.unit_id), "commit.json")
         record = read_commit(uri)
         if record is None:
-            raise IntegrityError(f"{uri}: is not whole. Build the older corpus again, then run this again.")
+            raise IntegrityError(
+                f"{uri}: is missing or not as it was written. Build that corpus again, then repeat this."
+            )
         found[unit.unit_id] = record
     return found
 

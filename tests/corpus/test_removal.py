@@ -10,7 +10,7 @@ from corpus.texts import final_texts
 from corpus.verify import verify
 from manifests import ledger, shards
 from manifests.digest import unit_id
-from manifests.errors import InputError, ManifestMismatch
+from manifests.errors import InputError, IntegrityError, ManifestMismatch
 from manifests.manifest import read_manifest
 from tests.conftest import build_local
 from tests.corpus.removals import by_host, contents, encoded, lists, removed_from, write_inputs
@@ -254,3 +254,27 @@ def test_a_corpus_that_is_not_finished_is_refused(corpus_copy, tmp_path):
     (corpus_copy / "manifest.json").unlink()
     with pytest.raises(InputError, match="there is no manifest"):
         select(str(corpus_copy), lists(tmp_path, ids=["0" * 32]), False)
+
+
+def test_a_record_of_a_unit_that_is_damaged_is_named_before_anything_is_written(corpus_copy, tmp_path):
+    unit = read_manifest(str(corpus_copy)).units[1].unit_id
+    path = corpus_copy / "units" / unit / "commit.json"
+    path.write_text(path.read_text("utf-8").replace("1", "2"), "utf-8")
+    kept = ledger.scan(str(corpus_copy)).filter(fate="kept").collect()["doc_id"][0]
+    with pytest.raises(IntegrityError, match=rf"units/{unit}/commit\.json: is missing or not as it was written"):
+        removed_from(corpus_copy, tmp_path / "new", lists(tmp_path, ids=[kept]))
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_corpus_that_is_built_again_meanwhile_gives_no_new_version(tmp_path):
+    write_inputs(tmp_path)
+    build_local(tmp_path / "recipe.toml", tmp_path / "corpus")
+
+    def build_again(stage, *event):
+        if stage == "copy":
+            build_local(tmp_path / "recipe.toml", tmp_path / "corpus", "pack.length=32")
+
+    wanted = lists(tmp_path, ids=ids(tmp_path / "corpus", "a1"))
+    with pytest.raises(InputError, match="corpus: was built again meanwhile. Remove .*new and run this again"):
+        removed_from(tmp_path / "corpus", tmp_path / "new", wanted, watch=build_again)
+    assert not (tmp_path / "new" / "manifest.json").exists()
