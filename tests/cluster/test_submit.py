@@ -143,12 +143,12 @@ def free_ports(number):
     return ports
 
 
-def wait_until(holds, what):
-    """Other processes take their time: ask them until they are there."""
+def wait_until(holds, what, seconds=0.2):
+    """Other processes take their time: ask them every few seconds until they are there."""
     deadline = time.monotonic() + WAIT_SECONDS
     while not holds():
         assert time.monotonic() < deadline, f"{what} did not come up"
-        time.sleep(0.2)
+        time.sleep(seconds)
 
 
 def answers(port):
