@@ -141,7 +141,7 @@ class _UnitJob:
 
     def run(self, commit_uri: str) -> Record:
         """Do what is missing and write the commit record last."""
-        self._keep_texts_only(commit_uri)
+        self._keep_what_stays(commit_uri)
         runs = RunWriter(self._uri(""), self.recipe.dedup)
         decisions = self._writer("decisions.parquet", stage.DECISIONS)
         tally = _Tally()
@@ -158,15 +158,16 @@ class _UnitJob:
         facts = {"unit": asdict(self.unit), "input": self.input, "steps": asdict(self.wanted), **asdict(tally)}
         return write_commit(commit_uri, self.wanted.runs, files, **facts)
 
-    def _keep_texts_only(self, commit_uri: str) -> None:
-        """From here on the old record no longer describes the folder, but stored texts survive a crash."""
-        if self.have_text:
-            assert self.old is not None
-            steps = {"text": self.wanted.text}
-            texts = self._old_files("documents.parquet")
-            write_commit(commit_uri, "", texts, unit=asdict(self.unit), input=self.input, steps=steps)
-        else:
+    def _keep_what_stays(self, commit_uri: str) -> None:
+        """From here on the old record no longer describes the folder; texts and scores that stay survive a crash."""
+        if not self.have_text:
             shards.remove(commit_uri)
+            return
+        names, steps = ["documents.parquet"], {"text": self.wanted.text}
+        if self.have_scores:
+            names += ["edits.parquet", "scores.parquet"]
+            steps["scores"] = self.wanted.scores
+        write_commit(commit_uri, "", self._old_files(*names), unit=asdict(self.unit), input=self.input, steps=steps)
 
     def _measured(self) -> Iterator[tuple[pa.Table, stage.Measured]]:
         """Batches of records with their scores and final texts, from disk as far as they are there."""

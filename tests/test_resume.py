@@ -1,11 +1,13 @@
 """What a build that was cut does again: only what was not committed, or is no longer as it was."""
 
+import shutil
 from collections import Counter
 
 import pytest
 
 from cluster.run import progress
 from corpus.dedup import work
+from corpus.dedup.signatures import RunWriter
 from corpus.plan import build
 from corpus.recipe_file import read_recipe
 from corpus.run_local import LocalRunner
@@ -104,6 +106,27 @@ def test_a_cut_build_goes_on_with_the_first_task_that_was_not_committed(recipe, 
     assert reused == {kind: number for kind, number in before if stage_of(kind) not in whole_stages} | {task: count}
     assert done == {kind: number for kind, number in [(task, TASKS[task] - count), *after] if number}
     assert manifest.digest == read_manifest(str(whole)).digest
+
+
+@pytest.mark.parametrize(
+    ("override", "stays"),
+    [("gopher_quality.min_words=45", ["documents", "edits", "scores"]), ("short_circuit=true", ["documents"])],
+)
+def test_a_unit_that_was_cut_while_it_was_decided_anew_keeps_what_the_change_leaves(
+    recipe, whole, tmp_path, monkeypatch, override, stays
+):
+    def cut(writer):
+        raise Cut
+
+    out = shutil.copytree(whole, tmp_path / "corpus")
+    kept = [path for name in stays for path in out.glob(f"units/*/{name}.parquet")]
+    before = {path: path.stat().st_ino for path in kept}
+    with monkeypatch.context() as patch, pytest.raises(Cut):
+        patch.setattr(RunWriter, "finish", cut)
+        build_local(recipe, out, override)
+    manifest = build_local(recipe, out, override)
+    assert {path: path.stat().st_ino for path in kept} == before
+    assert manifest.digest == build_local(recipe, tmp_path / "fresh", override).digest
 
 
 @pytest.mark.parametrize("harm", [truncate, flip, replace, lose])
