@@ -1,6 +1,8 @@
 import json
 import os
 
+import datasketch
+import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 import pytest
@@ -138,6 +140,18 @@ def test_plain_readers_open_every_table(sample_corpus):
         rows = pq.read_metadata(path).num_rows
         assert pl.read_parquet(path).height == rows
         assert duckdb.sql(f"select count(*) from '{path}'").fetchall() == [(rows,)]
+
+
+def test_datasketch_opens_the_signatures_and_estimates_as_we_do(sample_corpus):
+    rows = pl.read_parquet(f"{sample_corpus}/units/*/signatures.parquet").select("doc_id", "signature").iter_rows()
+    opened = {
+        doc_id: datasketch.MinHash(hashvalues=np.frombuffer(signature, np.uint32), seed=1, scheme="affine32")
+        for doc_id, signature in rows
+    }
+    near = pl.read_parquet(f"{sample_corpus}/duplicates/*.parquet").filter(kind="near")
+    assert near.height > 3
+    for doc_id, kept, jaccard in near.select("doc_id", "kept_doc_id", "jaccard").iter_rows():
+        assert opened[doc_id].jaccard(opened[kept]) == jaccard
 
 
 def test_a_gate_that_is_not_met_fails_the_build_with_slice_and_rule_named(sample_recipe, tmp_path):
