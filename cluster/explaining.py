@@ -54,7 +54,7 @@ def _explain(out: str, recipe: Recipe, row: dict[str, Any]) -> Explained:
             fails = beyond or (bound["exclusive"] and value == bound["limit"])
             limits.append({**bound, "value": value, "fails": fails})
     keeper = row["duplicate_of"] or row["doc_id"]
-    members = ledger.component(out, keeper) if row["component_size"] > 1 else []
+    members = ledger.component(out, keeper, row["duplicate_in"]) if row["component_size"] > 1 else []
     return Explained(row, _uri(recipe, row), limits, members, _text(out, row), _read_again(recipe, row))
 
 

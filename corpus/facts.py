@@ -7,7 +7,7 @@ from corpus.commits import Record
 from corpus.finish import TOKEN_LIBRARIES
 from corpus.recipe import Recipe, Source
 from corpus.recipe_file import portable, recipe_digest
-from corpus.score import score_libraries, text_libraries, versions
+from corpus.score import score_libraries, signing_versions, text_libraries, versions
 from filters.decontaminate import Decontaminate
 from manifests import schemas
 from manifests.manifest import Manifest, PackingFacts, Shard, SourceFacts, UnitFacts
@@ -133,6 +133,6 @@ def schema_texts(recipe: Recipe) -> dict[str, str]:
 def library_versions(recipe: Recipe) -> dict[str, str]:
     """Versions of gristmill and of the libraries that decide bytes of this recipe's corpus."""
     reading = {name for source in recipe.source for name in text_libraries(recipe, source)}
-    return versions(
+    return signing_versions(recipe.dedup) | versions(
         ("gristmill", "numpy", "scipy", "xxhash", *score_libraries(recipe), *TOKEN_LIBRARIES, *sorted(reading))
     )

@@ -11,7 +11,7 @@ from typing import Any
 from corpus import facts, gather, removed, stage
 from corpus.audit import audit, check_gates, verdicts
 from corpus.commits import Record, entries, find_committed, write_commit
-from corpus.dedup.against import older_units
+from corpus.dedup.against import older_corpora
 from corpus.dedup.lines import WORK as LINES_WORK
 from corpus.dedup.lines import deduplicate_lines
 from corpus.dedup.stage import clean, deduplicate
@@ -94,6 +94,10 @@ class Build:
     removals: Record | None = None
     parent: Manifest | None = None  # of the corpus that this one is another version of: inputs are not looked at
 
+    def __post_init__(self) -> None:
+        """Look at the older corpora once: they may be built again, or go, before dedup."""
+        self.older = older_corpora(self.recipe.dedup, self.out)
+
     def go_on(self, commits: dict[str, Record]) -> Manifest:
         """All that follows on scoring. commits: its records, by unit id."""
         self.take_out(commits)
@@ -125,13 +129,15 @@ class Build:
         """Exact, then near duplicates, over the units' runs. Returns the digest of what decided the result."""
         config = self.recipe.dedup
         inputs = [[unit_id, _contents(record)] for unit_id, record in commits.items()]
-        settings = [config.signing(), config.deciding()]
+        older = [corpus.digest for corpus in self.older]
+        settings = [config.signing(), config.deciding(), older]
         left_out = self.removals and _contents(self.removals)
         digest = digest_json([DEDUP_VERSION, versions(("pyarrow", "numpy")), settings, inputs, left_out])
         units = [SignedUnit(unit_id, _num_signed(entries(record))) for unit_id, record in commits.items()]
+        indexed = [unit for corpus in self.older for unit in corpus.units]
 
         def make() -> list[FileEntry]:
-            made, damaged = deduplicate(self.out, units, older_units(config), config, digest, self._map_dedup)
+            made, damaged = deduplicate(self.out, units, indexed, config, digest, self._map_dedup)
             self._tell_damage("dedup", damaged)
             return made
 
@@ -160,7 +166,14 @@ class Build:
         if not any(record["fates"].get("kept") for record in commits.values()):
             raise InputError(facts.nothing_kept(self.out, commits))
         dedup = self.recipe.dedup
-        settings = [DEDUP_VERSION, dedup.deciding(), LINES_VERSION, dedup.lines and dedup.lines.model_dump(mode="json")]
+        older = [corpus.digest for corpus in self.older]
+        settings = [
+            DEDUP_VERSION,
+            dedup.deciding(),
+            older,
+            LINES_VERSION,
+            dedup.lines and dedup.lines.model_dump(mode="json"),
+        ]
         decided_by = digest_json(
             [settings, [[record["digest"], record["input"]["sha256"]] for record in commits.values()]]
         )
@@ -251,7 +264,7 @@ class Build:
             packing=facts.packing_facts(recipe, made),
             counts=ledger.counts(self.out),
             schemas=facts.schema_texts(recipe),
-            parents=[*recipe.dedup.deciding()["against"], *([self.removals["parent"]] if self.removals else [])],
+            parents=[*(corpus.digest for corpus in self.older), *([self.removals["parent"]] if self.removals else [])],
         )
 
     def _write_report(self, manifest: Manifest, audited: dict[str, Any]) -> None:

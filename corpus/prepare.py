@@ -2,9 +2,10 @@
 
 import itertools
 
+import pyarrow as pa
+
 from corpus import stage
 from corpus.audit import check_gate_rules
-from corpus.dedup.against import older_units
 from corpus.extract import extractor_of
 from corpus.normalize import check as check_normalize
 from corpus.read import check_source
@@ -33,7 +34,6 @@ def prepare(recipe: Recipe, out: str) -> list[Unit]:
     for rule in stage.chain(recipe):
         rule.check()
     check_normalize(recipe.normalize)
-    older_units(recipe.dedup)
     extractor_of(recipe.extract.method)
     if trained_vocab_size(recipe.tokenize.tokenizer) is None:
         load_tokenizer(recipe.tokenize.tokenizer, recipe.tokenize.pretokenizer)
@@ -64,7 +64,7 @@ def _check_names(recipe: Recipe) -> None:
     dedup = recipe.dedup
     if dedup.keep == "best_quality" and dedup.quality is None:
         raise RecipeError("[dedup] keep = 'best_quality' needs quality = '<rule>.<measure>', a score column.")
-    scores = stage.scores_schema(recipe).names
+    scores = [column.name for column in stage.scores_schema(recipe) if not pa.types.is_string(column.type)]
     if dedup.quality is not None and dedup.quality not in scores:
         raise RecipeError(f"[dedup] quality = {dedup.quality!r} is no score; there are: {', '.join(scores)}.")
 

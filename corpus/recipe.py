@@ -11,8 +11,6 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    PlainSerializer,
-    SerializationInfo,
     SerializeAsAny,
     ValidationError,
     ValidationInfo,
@@ -24,7 +22,6 @@ from filters import FILTERS, Language
 from filters.base import FilePath, Filter, InputPath, Strict, absolute_path
 from filters.kernels.minhash import Scheme
 from manifests.errors import RecipeError
-from manifests.manifest import manifest_digest
 from manifests.strict import did_you_mean, explain_validation
 
 
@@ -79,13 +76,8 @@ class Normalize(Strict):
     stop_words: FilePath | None = None  # a file with one word a line; these words are removed
 
 
-def _manifest_digest(value: str, info: SerializationInfo) -> str:
-    """Stage digests ask for `files="digest"`: the corpus counts, not where it lies or when it was built."""
-    return manifest_digest(value) if (info.context or {}).get("files") == "digest" else value
-
-
 # The manifest.json, or the folder, of another corpus.
-ManifestPath = Annotated[str, AfterValidator(absolute_path), PlainSerializer(_manifest_digest)]
+ManifestPath = Annotated[str, AfterValidator(absolute_path)]
 
 
 class MinHash(Strict):
@@ -97,7 +89,7 @@ class MinHash(Strict):
 
     ngram: int = Field(default=5, ge=1, le=32)
     bands: int = Field(default=14, ge=1, le=256)
-    rows: int = Field(default=8, ge=1, le=64)
+    rows: int = Field(default=8, ge=1, le=128)
     threshold: float = Field(default=0.72, ge=0.0, le=1.0)
     seed: int = Field(default=1, ge=0, lt=1 << 32)
     scheme: Scheme = "affine32"  # of the permutations; "affine64" where documents have 100 million shingles
@@ -108,7 +100,7 @@ class MinHash(Strict):
         if not isinstance(data, Mapping):
             return data
         threshold, bands, rows = (data.get(key) for key in ("threshold", "bands", "rows"))
-        if isinstance(threshold, float) and 0.0 < threshold < 1.0 and bands is None and rows is None:
+        if isinstance(threshold, float) and 0.0 <= threshold <= 1.0 and bands is None and rows is None:
             bands, rows = optimal_bands(threshold)
             return {**data, "bands": bands, "rows": rows}
         if threshold is None and isinstance(bands or 14, int) and isinstance(rows or 8, int):
@@ -150,9 +142,8 @@ class Dedup(Strict):
         return {**chosen, "minhash": minhash}
 
     def deciding(self) -> dict[str, Any]:
-        """The settings that decide who is a duplicate of whom, those of `signing` left out."""
-        chosen = self.model_dump(mode="json", include={"keep", "against"}, context={"files": "digest"})
-        return {**chosen, "threshold": self.minhash and self.minhash.threshold}
+        """The settings that decide who is a duplicate of whom, those of `signing` and older corpora left out."""
+        return {"keep": self.keep, "threshold": self.minhash and self.minhash.threshold}
 
 
 class Gate(Strict):

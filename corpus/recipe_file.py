@@ -135,6 +135,7 @@ def portable(recipe: Recipe) -> Table:
     data["filter"] = [{"rule": rule.rule, **entry} for rule, entry in zip(recipe.filter, data["filter"], strict=True)]
     for source in data["source"]:
         del source["paths"]
+    del data["dedup"]["against"]  # the manifest's `parents` name them by digest
     if not recipe.tokenize.tokenizer.startswith("train:"):
         data["tokenize"]["tokenizer"] = f"sha256:{shards.file_digest(recipe.tokenize.tokenizer)}"
     return data

@@ -28,7 +28,7 @@ from corpus.removal_lists import KINDS, Lists
 from corpus.run_local import Item, Runner
 from corpus.score import unit_folder
 from filters.base import check_no_credentials
-from manifests import shards
+from manifests import ledger, shards
 from manifests.digest import digest_json
 from manifests.errors import InputError, IntegrityError, ManifestMismatch
 from manifests.lock import locked
@@ -38,7 +38,7 @@ from manifests.schemas import REMOVED, REMOVED_FOLDER
 NEAR = "remove.near"
 _MADE_ANEW = ("duplicates/", f"{REMOVED_FOLDER}/", "report.")
 _COLUMNS = ("doc_id", "url", "fate", "reason", "duplicate_of", "duplicate_in", "component_size")
-_COMPONENT = pl.when(pl.col("component_size") > 1).then(pl.coalesce("duplicate_of", "doc_id"))
+_COMPONENT = pl.when(pl.col("component_size") > 1).then(ledger.COMPONENT)
 # The corpus itself, not an older one, decides whether these are kept.
 _CANDIDATE = (pl.col("fate") == "kept") | ((pl.col("fate") == "duplicate") & pl.col("duplicate_in").is_null())
 

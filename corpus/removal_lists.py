@@ -57,7 +57,7 @@ class Lists:
         lines = _first_lines(self.urls)
         listed = list({host_of(key).removeprefix("www.") for key in lines} - {""})
         near = urls.filter(hosts.str.strip_prefix("www.").is_in(listed)).unique()
-        named = {url: lines.get(normalized_url(url)) for url in near}
+        named = {url: lines.get(normalized_url(url) or url) for url in near}
         same = {line: lines[key] for line, key in self.urls.items()}  # also what no host can be found in
         return _look_up(urls, same).fill_null(_look_up(urls, named))
 
@@ -69,7 +69,7 @@ def read_lists(ids: str | None, urls: str | None, domains: str | None) -> Lists:
     """
     return Lists(
         ids={line: _document_id(line, str(ids)) for line in _read(ids)},
-        urls={line: normalized_url(line) for line in _read(urls)},
+        urls={line: normalized_url(line) or line for line in _read(urls)},
         domains={line: _domain(line, str(domains)) for line in _read(domains)},
     )
 

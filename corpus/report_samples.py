@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from corpus.ledger_rows import Tally, batches, columns_of, take_rows
 from corpus.texts import cut_lines, lines_file
 from manifests import shards
+from manifests.ledger import COMPONENT
 
 PER_REASON = 5
 EXCERPT_CHARS = 500
@@ -70,7 +71,7 @@ def large_components(out: str, ledger: Sequence[str], min_documents: int) -> lis
 
 def _members(paths: Sequence[str], min_documents: int) -> Iterator[pl.DataFrame]:
     """Documents of components of this size: keeper, kind and source, and key and order for `_choose`, keepers first."""
-    columns = ["doc_id", "source", "component_size", "duplicate_of", "duplicate_kind"]
+    columns = ["doc_id", "source", "component_size", "duplicate_of", "duplicate_in", "duplicate_kind"]
     is_keeper = pl.col("duplicate_of").is_null()
     for frame in batches(paths, columns):
         yield frame.filter(pl.col("component_size") >= min_documents).select(
@@ -78,9 +79,9 @@ def _members(paths: Sequence[str], min_documents: int) -> Iterator[pl.DataFrame]
             "unit",
             "row",
             num_documents="component_size",
-            keeper=pl.coalesce("duplicate_of", "doc_id"),
+            keeper=COMPONENT,
             kind=pl.col("duplicate_kind").fill_null("keeper"),
-            key=pl.coalesce("duplicate_of", "doc_id"),
+            key=COMPONENT,
             order=pl.when(is_keeper).then(pl.lit("")).otherwise(pl.col("doc_id").str.slice(-16)),
         )
 

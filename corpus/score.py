@@ -6,6 +6,7 @@ scores if only thresholds changed, everything if nothing did.
 """
 
 import contextlib
+import math
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -22,7 +23,7 @@ from corpus.dedup.signatures import RunWriter
 from corpus.extract import extract
 from corpus.normalize import normalize
 from corpus.read import UnitReader
-from corpus.recipe import Recipe, Source
+from corpus.recipe import Dedup, Recipe, Source
 from corpus.rows import RowReader, SparseRows
 from corpus.units import Unit
 from filters.base import Documents
@@ -31,7 +32,7 @@ from manifests.digest import digest_json
 from manifests.shards import FileEntry, TableWriter
 
 # Raise a number when the bytes that its step writes change for an unchanged recipe.
-STEP_VERSIONS = {"text": 3, "scores": 2, "decisions": 2, "runs": 2}
+STEP_VERSIONS = {"text": 3, "scores": 2, "decisions": 2, "runs": 3}
 # Libraries whose version decides bytes: another version redoes the step.
 SCORE_LIBRARIES = {
     "c4": ("ahocorasick_rs",),
@@ -70,8 +71,13 @@ def step_digests(recipe: Recipe, source: Source) -> StepDigests:
     both = [measuring, deciding] if recipe.short_circuit else measuring
     scores = digest_json([STEP_VERSIONS["scores"], versions(score_libraries(recipe)), text, recipe.short_circuit, both])
     decisions = digest_json([STEP_VERSIONS["decisions"], scores, deciding])
-    runs = digest_json([STEP_VERSIONS["runs"], decisions, recipe.dedup.signing()])
+    runs = digest_json([signing_versions(recipe.dedup), decisions, recipe.dedup.signing()])
     return StepDigests(text, scores, decisions, runs)
+
+
+def signing_versions(config: Dedup) -> dict[str, str]:
+    """What decides the bytes of signatures and keys beside the recipe: corpora with other ones cannot be compared."""
+    return {"signatures": str(STEP_VERSIONS["runs"]), **(versions(("w3lib",)) if config.url else {})}
 
 
 def text_libraries(recipe: Recipe, source: Source) -> tuple[str, ...]:
@@ -220,12 +226,13 @@ class _UnitJob:
         taken = pa.array(kept)
         quality = self.recipe.dedup.quality
         scores = measured.scores.take(taken)
+        values = scores[quality] if quality else pa.array(np.zeros(len(kept)))
         facts = pa.table(
             {
                 "doc_id": batch["doc_id"].take(taken),
                 "num_bytes": scores["text.num_bytes"],
                 "date": batch["date"].take(taken),
-                "quality": scores[quality] if quality else pa.array(np.zeros(len(kept))),
+                "quality": pc.fill_null(values.cast(pa.float64()), -math.inf),
             }
         )
         table = pa.table(

@@ -57,11 +57,19 @@ def find(out: str, document: str) -> list[dict[str, object]]:
     return rows
 
 
-def component(out: str, keeper: str) -> list[dict[str, object]]:
-    """The documents of a duplicate component by its keeper's id: the keeper first, then by id."""
+# What the members of a duplicate component share. Ids of two corpora can be equal: a keeper in an older one is named
+# with its corpus.
+COMPONENT = pl.coalesce(pl.col("duplicate_of") + "@" + pl.col("duplicate_in"), "duplicate_of", "doc_id")
+
+
+def component(out: str, keeper: str, corpus: str | None = None) -> list[dict[str, object]]:
+    """The documents of a duplicate component by its keeper's id: the keeper first, then by id.
+
+    corpus: the older corpus that the keeper is in, if it is in one (`duplicate_in`); the keeper is not listed then.
+    """
     columns = ["doc_id", "url", "fate", "duplicate_kind", "jaccard"]
-    of = (pl.col("doc_id") == keeper) | (pl.col("duplicate_of") == keeper)
-    rows = scan(out, [*columns, "duplicate_of"]).filter(of).sort(pl.col("doc_id") != keeper, "doc_id")
+    of = (keeper if corpus is None else f"{keeper}@{corpus}") == COMPONENT
+    rows = scan(out, [*columns, "duplicate_of", "duplicate_in"]).filter(of).sort(pl.col("doc_id") != keeper, "doc_id")
     return rows.select(columns).collect(engine="streaming").to_dicts()
 
 

@@ -1,55 +1,79 @@
 """Older corpora as an index: their runs take part in the search, what they keep is preferred to everything new."""
 
-from typing import Any
+import os
+from dataclasses import dataclass
+
+from pydantic import ValidationError
 
 from corpus.dedup.keys import kinds
 from corpus.dedup.work import SignedUnit
 from corpus.recipe import Dedup
+from corpus.score import signing_versions
 from manifests import shards
-from manifests.errors import InputError, ManifestMismatch
+from manifests.errors import InputError, ManifestMismatch, RecipeError
 from manifests.manifest import Manifest, corpus_root, read_manifest
 
 # What two corpora must have in common for their signatures to be comparable.
 SHARED = ("ngram", "bands", "rows", "seed", "scheme")
 
 
-def older_units(config: Dedup) -> list[SignedUnit]:
-    """The units of the corpora that `against` names, in its order.
+@dataclass(frozen=True)
+class OlderCorpus:
+    """A corpus of `against` as it was when the build began: the digest of its manifest, and its units."""
 
-    Raises ManifestMismatch, with both settings, where one was signed in another way; InputError, with the command that
-    makes it again, where one of its files is missing.
+    digest: str
+    units: list[SignedUnit]
+
+
+def older_corpora(config: Dedup, out: str) -> list[OlderCorpus]:
+    """The corpora that `against` names, in its order. out: of the build, which cannot be one of them.
+
+    Raises RecipeError for a corpus that is named twice, or is `out`; ManifestMismatch, with both settings, where one
+    was signed in another way; InputError, with the command that makes it again, where one of its files is missing.
     """
+    roots = [corpus_root(path) for path in config.against]
+    for number, root in enumerate(roots):
+        if _real(root) == _real(out):
+            raise RecipeError(f"[dedup] against: {root} is the folder that this build writes. Give another --out.")
+        if _real(root) in map(_real, roots[:number]):
+            raise RecipeError(f"[dedup] against: {root} is named twice.")
     found = []
-    for path in config.against:
-        root, manifest = corpus_root(path), read_manifest(path)
+    for root in roots:
+        manifest = read_manifest(root)
         check_settings(config, manifest, root)
-        rows = {file.path: file.rows for file in manifest.files}
-        for unit in manifest.units:
-            _check_files(config, root, unit.unit_id, rows)
-            num_documents = rows[f"units/{unit.unit_id}/signatures.parquet"]
-            name = f"{manifest.name}@{manifest.digest[:12]}"
-            found.append(SignedUnit(unit.unit_id, num_documents, root, name))
+        found.append(OlderCorpus(manifest.digest, _units(config, root, manifest)))
     return found
 
 
 def check_settings(config: Dedup, manifest: Manifest, root: str) -> None:
     """Raise ManifestMismatch unless the corpus's keys and signatures can be compared with those of the recipe."""
-    theirs = Dedup.model_validate({**manifest.recipe["dedup"], "against": []})
-    missing = [kind for kind in kinds(config) if kind not in kinds(theirs)]
-    if missing:
+    try:
+        theirs = Dedup.model_validate(manifest.recipe["dedup"])
+    except ValidationError:
         raise ManifestMismatch(
-            f"{root}: was built with [dedup] {missing[0]} = false, this recipe has {missing[0]} = true: the older "
-            f"corpus has no such keys. {_ways_out(root, f'dedup.{missing[0]}=true', f'{missing[0]} = false')}"
-        )
-    if config.minhash is None:
-        return
-    ours_text, theirs_text = _text(config), _text(theirs)
-    if ours_text != theirs_text:
+            f"{root}: was built by another version of gristmill, whose [dedup] had other keys. {_again(root)}"
+        ) from None
+    for kind in kinds(config):
+        if kind not in kinds(theirs):
+            raise ManifestMismatch(
+                f"{root}: was built with [dedup] {kind} = false, this recipe has {kind} = true: the older corpus has "
+                f"no such keys. {_again(root, f' --set dedup.{kind}=true')} Or set {kind} = false here."
+            )
+    if config.minhash is not None and _text(config) != _text(theirs):
         raise ManifestMismatch(
-            f"{root}: was built with [dedup.minhash] {theirs_text}, this recipe has {ours_text}: signatures made in "
-            "two ways cannot be compared. Give this recipe the older settings, or build the older corpus again with "
-            "these."
+            f"{root}: was built with [dedup.minhash] {_text(theirs)}, this recipe has {_text(config)}: signatures made "
+            "in two ways cannot be compared. Give this recipe the older settings, or build the older corpus again "
+            "with these."
         )
+    for name, version in signing_versions(config).items():
+        if name != "unicode" and (found := manifest.versions.get(name, "none")) != version:
+            raise ManifestMismatch(
+                f"{root}: was signed with {name} {found}, here it is {version}: keys may differ. {_again(root)}"
+            )
+
+
+def _real(root: str) -> str:
+    return os.path.realpath(root) if shards.is_local(root) else root.rstrip("/")
 
 
 def _text(config: Dedup) -> str:
@@ -57,17 +81,23 @@ def _text(config: Dedup) -> str:
     return "off" if minhash is None else ", ".join(f"{key} = {getattr(minhash, key)}" for key in SHARED)
 
 
-def _ways_out(root: str, override: str, setting: str) -> str:
-    again = f"gristmill build {root}/recipe.toml --out {root} --set {override}"
-    return f"Build it again with `{again}`, or set {setting} here."
+def _again(root: str, override: str = "") -> str:
+    return f"Build it again with `gristmill build {root}/recipe.toml --out {root}{override}`."
 
 
-def _check_files(config: Dedup, root: str, unit_id: str, known: dict[str, Any]) -> None:
-    names = [f"{kind}.parquet" for kind in kinds(config)] + ["signatures.parquet"]
-    names += ["bands.parquet"] if config.minhash else []
-    for path in [f"units/{unit_id}/{name}" for name in names] + [f"duplicates/{unit_id}.parquet"]:
-        if path not in known or not shards.exists(shards.join(root, path)):
-            raise InputError(
-                f"{root}/{path}: is missing, so documents of that corpus cannot be found again. "
-                f"Make it anew with `gristmill build {root}/recipe.toml --out {root}`."
-            )
+def _units(config: Dedup, root: str, manifest: Manifest) -> list[SignedUnit]:
+    known = {file.path: file for file in manifest.files}
+    names = ["signatures", *kinds(config), *(["bands"] if config.minhash else [])]
+    units = []
+    for unit in manifest.units:
+        paths = [f"units/{unit.unit_id}/{name}.parquet" for name in names] + [f"duplicates/{unit.unit_id}.parquet"]
+        for path in paths:
+            if path not in known or not shards.exists(shards.join(root, path)):
+                raise InputError(
+                    f"{root}/{path}: is missing, so documents of that corpus cannot be found again. "
+                    f"Make it anew with `gristmill build {root}/recipe.toml --out {root}`."
+                )
+        corpus = f"{manifest.name}@{manifest.digest[:12]}"
+        sha256 = {path: known[path].sha256 for path in paths}
+        units.append(SignedUnit(unit.unit_id, known[paths[0]].rows, root, corpus, sha256))
+    return units

@@ -23,8 +23,9 @@ from corpus.dedup.runs import (
     write_by_node,
     write_cut,
 )
-from corpus.dedup.signatures import signature_values, take_rows
+from corpus.dedup.signatures import signature_values, signatures_schema, take_rows
 from corpus.dedup.work import FOLDER, MEMBERS, TWINS, Work, numbered_task
+from corpus.recipe import Dedup
 from filters.kernels.keepers import choose_keepers
 from filters.kernels.minhash import Values, band_keys
 from manifests.schemas import DUPLICATES
@@ -48,11 +49,13 @@ Int64s = npt.NDArray[np.int64]
 @numbered_task
 def send_facts(work: Work, number: int) -> list[FileEntry]:
     """Write the facts and signatures of a group's members by partition of their components."""
+    # Those of this recipe: an older corpus may have keys of more kinds.
+    names = signatures_schema(Dedup.model_validate(work.config)).names
     tables = []
     for ordinal in work.groups()[number]:
         members = read_nodes(work.file(MEMBERS), ordinal << 32, (ordinal + 1) << 32)
         twins = read_nodes(work.file(TWINS), ordinal << 32, (ordinal + 1) << 32)
-        facts = _facts_of(work.unit_file(ordinal, "signatures.parquet"), uint64s(members, "node"))
+        facts = _facts_of(work.unit_file(ordinal, "signatures.parquet"), uint64s(members, "node"), names)
         facts = facts.append_column("node", members["node"]).append_column("component", members["component"])
         tables.append(_with_twins(facts, twins))
     joined = pa.concat_tables(tables)
@@ -105,7 +108,7 @@ def decisions(facts: pa.Table, work: Work) -> pa.Table:
     values, places = _signatures(facts)
     min_equal = math.ceil(values.shape[1] * ((work.config["minhash"] or {}).get("threshold", 1.0)) - 1e-9)
     signatures = (values, _bands(values, work), places)
-    keepers, tied_by, _ = choose_keepers(_classes(facts, kinds), signatures, min_equal, ~is_new)
+    keepers, tied_by = choose_keepers(_classes(facts, kinds), signatures, min_equal, ~is_new)
     sizes = np.bincount(keepers, minlength=len(keepers))[keepers]
     columns = {
         "row": pa.array(rows_of(uint64s(facts, "node"))),
@@ -193,17 +196,17 @@ def _with_twins(facts: pa.Table, twins: pa.Table) -> pa.Table:
     return facts.append_column("twin", pa.array(twin))
 
 
-def _facts_of(uri: str, nodes: UInt64s) -> pa.Table:
-    """Rows of a unit's signatures.parquet, only the row groups that hold some, one at a time."""
+def _facts_of(uri: str, nodes: UInt64s, names: list[str]) -> pa.Table:
+    """Columns of the rows of a unit's signatures.parquet, only the row groups that hold some, one at a time."""
     rows = rows_of(nodes)
     with open_parquet(uri) as file:
-        found = [file.schema_arrow.empty_table()]
+        found = [file.schema_arrow.empty_table().select(names)]
         column = file.schema_arrow.get_field_index("row")
         for group in range(file.num_row_groups):
             statistics = file.metadata.row_group(group).column(column).statistics
             present = rows[(rows >= statistics.min) & (rows <= statistics.max)]
             if len(present):
-                found.append(take_rows(file.read_row_group(group), present))
+                found.append(take_rows(file.read_row_group(group, columns=names), present))
     facts = pa.concat_tables(found)
     assert facts.num_rows == len(rows), f"{uri}: lacks rows that its runs name"
     return facts

@@ -18,9 +18,11 @@ from filters.kernels.word_keys import word_keys
 KINDS = ("exact", "normalized", "url")
 
 # What mail, search and advertising tools add to the address of a page; it chooses no other page.
-TRACKING = ("gclid", "gclsrc", "dclid", "fbclid", "msclkid", "yclid", "igshid", "mc_cid", "mc_eid", "ref")
+TRACKING = ("gclid", "gclsrc", "dclid", "fbclid", "msclkid", "yclid", "igshid", "mc_cid", "mc_eid")
 _CAMPAIGN = re.compile(r"(?<=[?&])utm_[^=&#]*(=[^&#]*)?&?", re.IGNORECASE)
-_PREFIX = re.compile(r"^[a-z]+://(www\.)?")
+# `www.` goes where a name with a dot is left.
+_PREFIX = re.compile(r"^https?://(?:www\.(?=[^/?#]+\.))?")
+_PAGE = re.compile(r"https?://[^/?#\s]", re.IGNORECASE)
 _INDEX = re.compile(r"/(index\.(html?|php|aspx?))?$")
 
 
@@ -39,7 +41,7 @@ def equality_keys(documents: Documents, config: Dedup) -> dict[str, tuple[UInt64
         keys, num_words = word_keys(text, documents.words())
         found["normalized"] = (keys[:, 0], keys[:, 1], pa.array(num_words > 0))
     if config.url:
-        urls = [normalized_url(url or "") for url in documents.table["url"].to_pylist()]
+        urls = [normalized_url(url or "") or "" for url in documents.table["url"].to_pylist()]
         digests = [xxhash.xxh3_128_digest(url.encode()) for url in urls]
         found["url"] = (*_halves(digests), pa.array([bool(url) for url in urls]))
     return found
@@ -60,17 +62,23 @@ def _halves(digests: list[bytes]) -> tuple[UInt64s, UInt64s]:
     return halves[:, 0], halves[:, 1]
 
 
-def normalized_url(url: str) -> str:
-    """The form in which URLs of one page are equal; the URL itself where it cannot be parsed.
+def normalized_url(url: str) -> str | None:
+    """The form in which URLs of one page are equal; None for what is no http or https URL with a host.
 
-    w3lib's canonical form (host in lower case, percent-encoding and order of parameters settled, no fragment), without
-    scheme, `www.`, default port, tracking parameters, index page and final slash. Paths keep their case.
+    w3lib's canonical form (host in lower case, percent-encoding and order of parameters settled, no fragment but one
+    that begins with `!` and names a page), without scheme, `www.`, default port, tracking parameters, index page and
+    final slash. Paths keep their case.
     """
+    stripped = url.strip()
+    if not _PAGE.match(stripped):
+        return None
     try:
-        cleaned = url_query_cleaner(_CAMPAIGN.sub("", url.strip()), TRACKING, remove=True)
-        canonical = canonicalize_url(cleaned)
+        cleaned = url_query_cleaner(
+            _CAMPAIGN.sub("", stripped), TRACKING, remove=True, unique=False, keep_fragments=True
+        )
+        canonical = canonicalize_url(cleaned, keep_fragments="#!" in cleaned)
     except ValueError:  # a bracket that is no address, a port that is no number
-        return url
+        return None
     address = _PREFIX.sub("", canonical)
     host, slash, rest = address.partition("/")
     host = host.removesuffix(":80").removesuffix(":443").removesuffix(".")

@@ -35,6 +35,8 @@ def kinds_of(work: Work) -> list[str]:
 def collect_equal(work: Work, number: int) -> list[FileEntry]:
     """Bring the equality keys of a group of units together, by partition."""
     group = work.groups()[number]
+    for ordinal in group:
+        work.units[ordinal].check()
     rows = {ordinal: work.excluded(ordinal) for ordinal in group}
     return [_collect(work, kind, number, rows) for kind in kinds_of(work)]
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.dedup.dates import moment
 from corpus.dedup.keys import equality_keys, kinds
 from corpus.dedup.runs import UInt32s, UInt64s, uint32s
 from corpus.recipe import Dedup
@@ -34,7 +35,7 @@ FACTS = pa.schema(
         pa.field("row", pa.uint32(), nullable=False),  # row in the unit's documents.parquet
         pa.field("doc_id", pa.string(), nullable=False),
         pa.field("num_bytes", pa.int64(), nullable=False),
-        pa.field("date", pa.string()),
+        pa.field("date", pa.int64()),  # see corpus.dedup.dates.moment
         pa.field("quality", pa.float64(), nullable=False),
     ]
 )
@@ -69,11 +70,12 @@ class RunWriter:
     def add(self, documents: Documents, rows: UInt32s, facts: pa.Table) -> None:
         """Add documents with their final texts; those with an empty text are left out.
 
-        rows: uint32 (num_documents,), rising, also from call to call. facts: doc_id, num_bytes, date (may be null),
-        quality (higher is better), a row for each document.
+        rows: uint32 (num_documents,), rising, also from call to call. facts: doc_id, num_bytes, date (a string or
+        null), quality (higher is better), a row for each document.
         """
         has_text = np.diff(documents.text.offsets) > 0
         columns = {"row": pa.array(rows), **{name: facts[name] for name in FACTS.names[1:]}}
+        columns["date"] = pa.array([moment(date) for date in facts["date"].to_pylist()], pa.int64())
         for kind, (high, low, has_key) in equality_keys(documents, self.config).items():
             missing = ~np.asarray(has_key)
             columns |= {f"{kind}_high": pa.array(high, mask=missing), f"{kind}_low": pa.array(low, mask=missing)}

@@ -16,6 +16,7 @@ from typing import Any
 from corpus.commits import entries, read_commit
 from corpus.dedup.components import connect
 from corpus.dedup.keepers import decide, send_facts, write_units
+from corpus.dedup.keys import KINDS
 from corpus.dedup.pairs import collect_bands, collect_equal, kinds_of, pair_bands, pair_equal, pair_files
 from corpus.dedup.work import FOLDER, MEMBERS, TWINS, SignedUnit, Work, do_once, items
 from corpus.recipe import Dedup
@@ -44,10 +45,10 @@ def deduplicate(
     """
     if not units:
         return [], []
-    partitions = config.partitions or max(1, -(-sum(u.num_documents for u in units + older) // PARTITION_DOCUMENTS))
-    settings = config.model_dump(mode="json", exclude={"against"})
+    num_documents = max(1, sum(unit.num_documents for unit in [*older, *units]))
+    partitions = min(config.partitions or -(-num_documents // PARTITION_DOCUMENTS), num_documents, 4096)
+    settings = config.model_dump(mode="json", include={*KINDS, "keep", "quality", "minhash"})
     order = sorted(units, key=lambda unit: unit.unit_id)
-    partitions = min(partitions, 4096)
     # Processes keep the plan that they opened: another one, of a build that goes on, must have another digest.
     plan_digest = digest_json([digest, partitions, [unit.root for unit in older]])
     work = Work(out, plan_digest, [*older, *order], len(older), settings, partitions)

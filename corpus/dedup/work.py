@@ -7,14 +7,15 @@ Each task leaves a commit record beside its files: a build that was killed goes 
 import functools
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from corpus.commits import find_committed, write_commit
+from manifests.errors import IntegrityError
 from manifests.schemas import LINES_FOLDER
-from manifests.shards import FileEntry, exists, join, read_bytes, read_table, remove, write_bytes
+from manifests.shards import FileEntry, exists, file_entry, join, read_bytes, read_table, remove, write_bytes
 
 FOLDER = "duplicates/work"
 PLAN = "plan.json"
@@ -31,12 +32,25 @@ Numbered = Callable[["Work", int], list[FileEntry]]
 
 @dataclass(frozen=True)
 class SignedUnit:
-    """A unit with the files of a RunWriter. `root`: of its corpus, "" for the one being built; `corpus`: its name."""
+    """A unit with the files of a RunWriter.
+
+    Of an older corpus also: its root, its name, and the SHA-256 of the unit's files that are read, by path below root.
+    """
 
     unit_id: str
     num_documents: int
     root: str = ""
     corpus: str | None = None
+    sha256: dict[str, str] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise IntegrityError, with what to do, where a file of an older corpus is not as it was written."""
+        for path, sha256 in self.sha256.items():
+            if not exists(join(self.root, path)) or file_entry(self.root, path).sha256 != sha256:
+                raise IntegrityError(
+                    f"{self.root}/{path}: is not as that corpus's manifest says. Make it anew with "
+                    f"`gristmill build {self.root}/recipe.toml --out {self.root}`."
+                )
 
 
 @dataclass(frozen=True)
@@ -47,7 +61,7 @@ class Work:
     digest: str
     units: list[SignedUnit]
     num_old: int
-    config: dict[str, Any]  # a Dedup, paths aside
+    config: dict[str, Any]  # the keys of a Dedup that tasks ask for
     partitions: int
 
     def save(self) -> None:

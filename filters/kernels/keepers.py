@@ -23,7 +23,7 @@ Int64s = npt.NDArray[np.int64]
 
 def choose_keepers(
     classes: Int64s, signatures: tuple[Values, Int64s, Int64s], min_equal: int, fixed: npt.NDArray[np.bool_]
-) -> tuple[Int64s, Int64s, int]:
+) -> tuple[Int64s, Int64s]:
     """Decide documents 0 to num_documents - 1 in this order.
 
     classes: int64 (num_kinds, num_documents), equal for documents with the same key of that kind; -1: no key. The first
@@ -31,9 +31,8 @@ def choose_keepers(
     (num_signatures, num_bands), equal numbers, from 0, for equal bands, -1 for one that no other signature has;
     int64 (num_documents,), the signature of each document or -1. min_equal: values that must be equal in both
     signatures. fixed: bool (num_documents,), stays whatever it is tied to.
-    Returns int64 (num_documents,), the place of each document's keeper (its own if it stays); int64 (num_documents,),
-    the kind that ties it (num_kinds for signatures, -1 if it stays); and the number of bands with more than
-    MAX_COMPARED keepers.
+    Returns int64 (num_documents,), the place of each document's keeper (its own if it stays), and int64
+    (num_documents,), the kind that ties it (num_kinds for signatures, -1 if it stays).
     """
     values, bands, places = signatures
     num_documents = classes.shape[1]
@@ -44,7 +43,7 @@ def choose_keepers(
     starts = np.concatenate([[0], np.cumsum(np.minimum(sizes, MAX_COMPARED))])
     held = (starts, np.zeros(len(sizes), np.int64), np.zeros(starts[-1], np.int64))
     _choose(classes, (values, bands, places, min_equal), fixed, (first_of_class, *held), (keepers, tied_by))
-    return keepers, tied_by, int(np.count_nonzero(held[1] > MAX_COMPARED))
+    return keepers, tied_by
 
 
 @kernel

@@ -5,6 +5,7 @@ import random
 import shutil
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from corpus.plan import build
@@ -12,7 +13,7 @@ from corpus.recipe_file import read_recipe
 from corpus.run_local import LocalRunner
 from corpus.verify import verify
 from manifests import ledger
-from manifests.errors import InputError, ManifestMismatch
+from manifests.errors import InputError, IntegrityError, ManifestMismatch, RecipeError
 from manifests.manifest import read_manifest
 
 RECIPE = """
@@ -160,3 +161,40 @@ def test_an_older_corpus_that_is_not_there_is_an_error_before_anything_is_read(o
     with pytest.raises(InputError, match="there is no manifest"):
         build_at(recipe(tmp_path, "1", [1], ["nowhere"]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_folder_that_is_built_is_refused_as_an_older_corpus(one_by_one, tmp_path):
+    shutil.copytree(one_by_one / "0", tmp_path / "0")
+    before = (tmp_path / "0" / "manifest.json").read_bytes()
+    with pytest.raises(RecipeError, match="is the folder that this build writes"):
+        build_at(one_by_one / "0.toml", tmp_path / "0", f"dedup.against=['{tmp_path}/0/manifest.json']")
+    assert (tmp_path / "0" / "manifest.json").read_bytes() == before
+
+
+def test_an_older_corpus_is_named_once(one_by_one, tmp_path):
+    twice = f"dedup.against=['{one_by_one}/0', '{one_by_one}/0/manifest.json']"
+    with pytest.raises(RecipeError, match="is named twice"):
+        build_at(one_by_one / "1.toml", tmp_path / "out", twice)
+
+
+def test_a_run_of_an_older_corpus_with_other_content_is_found_and_named(one_by_one, tmp_path):
+    shutil.copytree(one_by_one / "0", tmp_path / "0")
+    (changed,) = (tmp_path / "0" / "units").glob("*/exact.parquet")
+    pq.write_table(pq.read_table(changed).slice(0, 0), changed)
+    with pytest.raises(IntegrityError, match=r"exact.parquet: is not as that corpus's manifest says.*`gristmill build"):
+        build_at(one_by_one / "1.toml", tmp_path / "out", f"dedup.against=['{tmp_path}/0']")
+
+
+def test_members_of_a_component_of_an_older_corpus_are_told_from_ours_with_the_same_ids(one_by_one):
+    out = str(one_by_one / "1")
+    row = ledger.scan(out).filter(pl.col("duplicate_in").is_not_null()).collect().row(0, named=True)
+    members = ledger.component(out, row["duplicate_of"], row["duplicate_in"])
+    assert row["doc_id"] in [member["doc_id"] for member in members]
+    assert {member["fate"] for member in members} == {"duplicate"}
+
+
+@pytest.mark.parametrize("quality", ["language.label", "doc_id"])
+def test_quality_is_a_number(one_by_one, tmp_path, quality):
+    overrides = ("dedup.keep=best_quality", f"dedup.quality={quality}")
+    with pytest.raises(RecipeError, match="is no score"):
+        build_at(one_by_one / "0.toml", tmp_path / "out", *overrides)

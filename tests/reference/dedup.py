@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from corpus.dedup.dates import moment
 from corpus.dedup.keys import normalized_url
 from corpus.recipe import Dedup
 from filters.kernels.minhash import permutations
@@ -29,8 +30,8 @@ def signature(text: str, config: Dedup) -> list[int] | None:
     shingles = minhash.shingle_hashes(text, settings.ngram) if settings else []
     if settings is None or not shingles:
         return None
-    factors, summands = permutations(settings.bands * settings.rows, settings.seed)
-    return minhash.signature(shingles, factors.tolist(), summands.tolist())
+    factors, summands = permutations(settings.bands * settings.rows, settings.seed, settings.scheme)
+    return minhash.signature(shingles, factors.tolist(), summands.tolist(), settings.scheme)
 
 
 def jaccard(first: Document, second: Document, config: Dedup) -> float | None:
@@ -60,7 +61,8 @@ def tie(first: Document, second: Document, config: Dedup) -> str | None:
         return "exact"
     if config.normalized and same_words(first, second):
         return "normalized"
-    if config.url and first.url and second.url and normalized_url(first.url) == normalized_url(second.url):
+    urls = [normalized_url(document.url or "") for document in (first, second)]
+    if config.url and urls[0] and urls[0] == urls[1]:
         return "url"
     if config.minhash is None or not share_a_band(first, second, config):
         return None
@@ -70,12 +72,12 @@ def tie(first: Document, second: Document, config: Dedup) -> str | None:
 
 def rank(document: Document, keep: str) -> tuple[Any, ...]:
     """The least is preferred."""
-    dates = sorted([document.date] if document.date else [])
+    when = moment(document.date)
     policies: dict[str, tuple[Any, ...]] = {
         "longest": (-document.num_bytes,),
         "best_quality": (-document.quality,),
-        "earliest": (not dates, *dates),
-        "latest": (not dates, *[[-ord(character) for character in date] for date in dates]),
+        "earliest": (when is None, when or 0),
+        "latest": (when is None, -(when or 0)),
     }
     return (policies[keep], document.doc_id)
 

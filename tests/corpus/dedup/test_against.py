@@ -104,3 +104,40 @@ def test_duplicates_of_an_older_corpus_own_nothing(tmp_path: Path) -> None:
     build(str(tmp_path / "new"), new, config, older=signed(index, str(tmp_path / "old"), "old"))
     assert kept(str(tmp_path / "old"), index) == {"1"}
     assert kept(str(tmp_path / "new"), new) == {"3"}
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        (Dedup(url=True, normalized=True, minhash=SMALL), Dedup(minhash=SMALL)),
+        (Dedup(minhash=SMALL), Dedup()),
+    ],
+)
+def test_an_older_corpus_may_have_more_kinds_of_keys(tmp_path: Path, theirs: Dedup, ours: Dedup) -> None:
+    first, second, third = snapshots(5)
+    older: list[SignedUnit] = []
+    for number, (units, config) in enumerate([(first, theirs), (second, ours)]):
+        build(str(tmp_path / str(number)), units, config)
+        older += signed(units, str(tmp_path / str(number)), f"{number}@1")
+    build(str(tmp_path / "new"), third, ours, older=older)
+    found = [row for table in rows(str(tmp_path / "new"), third).values() for row in table]
+    assert {row["kept_in"] for row in found} & {"0@1", "1@1"}
+    assert {row["kind"] for row in found} <= {"keeper", "exact", "near"}
+
+
+def test_equal_ids_in_two_corpora_are_two_documents(tmp_path: Path) -> None:
+    index = {"u": [Document("1", text(1)), Document("2", text(2))]}
+    new = {"u": [Document("1", text(2)), Document("2", text(3)), Document("3", text(3))]}
+    build(str(tmp_path / "old"), index, Dedup())
+    build(str(tmp_path / "new"), new, Dedup(), older=signed(index, str(tmp_path / "old"), "old"))
+    found = [(row["doc_id"], row["kept_doc_id"], row["kept_in"]) for row in rows(str(tmp_path / "new"), new)["u"]]
+    assert found == [("1", "2", "old"), ("2", "2", None), ("3", "2", None)]
+
+
+def test_64_bit_signatures_are_decided_as_by_brute_force(tmp_path: Path) -> None:
+    config = Dedup(minhash=MinHash(ngram=2, bands=12, rows=2, threshold=0.5, scheme="affine64"))
+    units = snapshots(1)[0]
+    build(str(tmp_path), units, config)
+    expected = duplicates(list(itertools.chain(*units.values())), config)
+    assert {row["doc_id"]: row for table in rows(str(tmp_path), units).values() for row in table} == expected
+    assert any(row["kind"] == "near" for row in expected.values())

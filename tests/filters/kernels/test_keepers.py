@@ -15,7 +15,7 @@ def choose(
     bands: list[list[int]] | None = None,
     min_equal: int = 1,
     fixed: list[int] | None = None,
-) -> tuple[list[int], list[int], int]:
+) -> tuple[list[int], list[int]]:
     """Lists in, lists out; each document has its own signature, or none."""
     num_documents = len(classes[0]) if classes else len(signatures or [])
     places = np.full(num_documents, -1)
@@ -28,22 +28,22 @@ def choose(
     is_fixed = np.zeros(num_documents, bool)
     is_fixed[fixed or []] = True
     table = np.array(classes, np.int64).reshape(len(classes), num_documents)
-    found, tied_by, num_full = choose_keepers(table, (values, numbers, places), min_equal, is_fixed)
-    return found.tolist(), tied_by.tolist(), num_full
+    found, tied_by = choose_keepers(table, (values, numbers, places), min_equal, is_fixed)
+    return found.tolist(), tied_by.tolist()
 
 
 def test_no_documents_give_no_keepers() -> None:
-    assert choose([[]]) == ([], [], 0)
+    assert choose([[]]) == ([], [])
 
 
 def test_the_first_of_a_class_keeps_the_others_and_the_first_kind_is_named() -> None:
     # 1 has no key of the second kind; 2 has both keys of 0; 3 only the second one.
-    assert choose([[0, 1, 0, 2], [0, -1, 0, 0]]) == ([0, 1, 0, 0], [-1, -1, 0, 1], 0)
+    assert choose([[0, 1, 0, 2], [0, -1, 0, 0]]) == ([0, 1, 0, 0], [-1, -1, 0, 1])
 
 
 def test_a_duplicate_keeps_nobody() -> None:
     # 1 is tied to 0, 2 to 1 alone: it stays.
-    assert choose([[0, 0, 1], [0, 1, 1]]) == ([0, 0, 2], [-1, 0, -1], 0)
+    assert choose([[0, 0, 1], [0, 1, 1]]) == ([0, 0, 2], [-1, 0, -1])
 
 
 def test_a_shared_band_counts_only_with_enough_equal_values() -> None:
@@ -73,10 +73,9 @@ def test_no_more_keepers_of_a_band_are_compared_than_the_limit(monkeypatch: pyte
     num = keepers.MAX_COMPARED + 2
     signatures: list[list[int] | None] = [[number] for number in range(num)]
     signatures += [[0], [num - 1]]  # one like the first, one like the last
-    found, _, num_full = choose([list(range(num + 2))], signatures, [[0]] * (num + 2))
+    found, _ = choose([list(range(num + 2))], signatures, [[0]] * (num + 2))
     assert found[:num] == list(range(num))
     assert (found[num], found[num + 1]) == (0, num + 1)
-    assert num_full == 1
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -102,4 +101,4 @@ def test_random_documents_are_decided_as_by_comparing_all(seed: int) -> None:
             kinds[place], expected[place] = min(ties)
         else:
             kept.append(place)
-    assert choose(classes, signatures, bands, 12, fixed)[:2] == (expected, kinds)
+    assert choose(classes, signatures, bands, 12, fixed) == (expected, kinds)
