@@ -9,6 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from corpus import stage
+from corpus.dedup.dates import moment
 from corpus.recipe import Recipe
 from corpus.recipe_file import read_recipe
 from manifests import ledger, shards
@@ -138,7 +139,7 @@ def _policy(recipe: Recipe) -> pl.Expr:
     """Sort key, ascending with nulls last, that puts the document to keep first; see corpus.dedup.keepers."""
     keep = recipe.dedup.keep
     if keep in ("earliest", "latest"):
-        date = pl.col("date").rank("dense").cast(pl.Int64)
+        date = pl.col("date").map_elements(moment, return_dtype=pl.Int64)
         return date if keep == "earliest" else -date
     quality = recipe.dedup.quality if keep == "best_quality" else None
     return -pl.col(quality or "text.num_bytes")  # before lines of earlier documents are cut
