@@ -91,13 +91,13 @@ def _expand(source: Source, path: str) -> list[Unit]:
         literal = not _WILDCARD.search(inner) or fs.isfile(inner)
         found = {inner: fs.info(inner)} if literal else _matches(fs, inner, is_local(path))
         if not found:
-            raise InputError(f"{where}: no file matches. Check the pattern; relative paths start at the recipe.")
+            raise InputError(f"{where}: no file matches. Check the pattern; relative paths in a recipe start at its folder.")
         root = _root(inner, literal=literal)
         return [_unit(source, path, root, name, info) for name, info in found.items()]
     except FileNotFoundError as error:
         name = _named(error, where)
         remedy = "Mend or remove the link" if os.path.islink(error.filename or "") else "Check the path"
-        raise InputError(f"{name}: not found. {remedy}; relative paths start at the recipe.") from error
+        raise InputError(f"{name}: not found. {remedy}; relative paths in a recipe start at its folder.") from error
     except PermissionError as error:
         name = _named(error, where)
         raise InputError(f"{name}: permission denied. Give this user (or these credentials) read access.") from error
