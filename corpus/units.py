@@ -91,7 +91,9 @@ def _expand(source: Source, path: str) -> list[Unit]:
         literal = not _WILDCARD.search(inner) or fs.isfile(inner)
         found = {inner: fs.info(inner)} if literal else _matches(fs, inner, is_local(path))
         if not found:
-            raise InputError(f"{where}: no file matches. Check the pattern; relative paths in a recipe start at its folder.")
+            raise InputError(
+                f"{where}: no file matches. Check the pattern; relative paths in a recipe start at its folder."
+            )
         root = _root(inner, literal=literal)
         return [_unit(source, path, root, name, info) for name, info in found.items()]
     except FileNotFoundError as error:
