@@ -24,6 +24,7 @@ def row(number, **values):
         "reason": None,
         "language.label": "en",
         "duplicate_of": None,
+        "duplicate_in": None,
         "duplicate_kind": None,
         "jaccard": None,
     }
