@@ -116,7 +116,7 @@ def explained(console: Console, records: "list[Explained]") -> None:
         if row["error"]:
             console.print(plain(f"error    {row['error']}"))
         if row["duplicate_in"]:
-            console.print(plain(f"kept     as {row['duplicate_of']} in the older corpus {row['duplicate_in']}"))
+            console.print(plain(f"keeper   {row['duplicate_of']} in the older corpus {row['duplicate_in']}"))
         if row["num_lines_removed"]:
             lost = f"{number(row['num_lines_removed'])} ({number(row['num_line_bytes_removed'])} bytes)"
             console.print(plain(f"lines    {lost} removed: earlier documents have them"))

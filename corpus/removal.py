@@ -146,15 +146,16 @@ def packed_rows(root: str, manifest: Manifest, doc_ids: list[str]) -> pl.DataFra
 
 
 def remove(selection: Selection, out: str | None, runner: Runner, watch: Watch) -> Removal:
-    """Make the new version: in `out`, or beside the old one in the first free DIR-v2, DIR-v3 ...
+    """Make the new version: in `out`, or beside the old one as DIR-v2, DIR-v3 ...
 
     selection: of something. Run again with the same it goes on where it was stopped, in the same folder. Raises
-    ManifestMismatch where `out` holds other files, InputError where the old version is being built again meanwhile.
+    ManifestMismatch where `out` holds other files or a newer version is there, InputError where the old version is
+    being built again meanwhile.
     """
     root, manifest = selection.root, selection.manifest
     lists = _lists(selection)
     digest = digest_json([manifest.digest, {unit_id: lists[unit_id].to_pydict() for unit_id in sorted(lists)}])
-    new = out or next(path for path in _versions(root) if _is_free(path, digest))
+    new = out or _next_version(root, digest)
     check_no_credentials(new)
     recipe, records = read_recipe(shards.join(root, "recipe.toml")), _score_records(root, manifest)
     with locked(new):
@@ -187,6 +188,22 @@ def _earlier_inputs(selection: Selection) -> dict[str, str]:
     """SHA-256 of the inputs of units that documents were removed from before."""
     earlier = removed.removals(selection.root, {})
     return earlier["inputs"] if earlier else {}
+
+
+def _next_version(root: str, digest: str) -> str:
+    """The folder beside the corpus for this removal. Raises ManifestMismatch where a newer version of it is there.
+
+    What that one had removed would come back otherwise.
+    """
+    for path in _versions(root):
+        if _is_free(path, digest):
+            return path
+        if shards.exists(shards.join(path, removed.COMMIT)):
+            raise ManifestMismatch(
+                f"{root}: {path} is a newer version of it, without other documents. Remove from that one, or give "
+                "--out for a version that holds them again."
+            )
+    raise AssertionError("there is always a next number")
 
 
 def _versions(root: str) -> Iterator[str]:

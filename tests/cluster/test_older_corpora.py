@@ -11,4 +11,4 @@ def test_the_older_corpus_that_has_a_document_is_told(one_by_one, capsys):  # no
     row = ledger.scan(out).filter(pl.col("duplicate_in").is_not_null()).collect().row(0, named=True)
     explained(console(), explain_document(out, row["doc_id"]))
     told = " ".join(capsys.readouterr().out.split())
-    assert f"kept as {row['duplicate_of']} in the older corpus {row['duplicate_in']}" in told
+    assert f"keeper {row['duplicate_of']} in the older corpus {row['duplicate_in']}" in told

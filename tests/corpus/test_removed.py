@@ -103,8 +103,14 @@ def test_the_next_free_name_is_taken_and_the_same_removal_finds_its_folder_again
     (folder / "corpus-v3").mkdir()
     (folder / "corpus-v3" / "letter.txt").write_text("mine")
     other = lists(folder, domains=["near.example"])
-    assert removed_from(folder / "corpus", None, other)[1].out == str(folder / "corpus-v4")
-    assert removed_from(folder / "corpus-v2", None, other)[1].out == str(folder / "corpus-v5")
+    assert removed_from(folder / "corpus-v2", None, other)[1].out == str(folder / "corpus-v4")
+
+
+def test_a_removal_from_a_version_that_has_a_newer_one_is_refused(folder):
+    other = lists(folder, domains=["near.example"])
+    with pytest.raises(ManifestMismatch, match=r"/corpus: \S*/corpus-v2 is a newer version of it"):
+        removed_from(folder / "corpus", None, other)
+    assert removed_from(folder / "corpus", folder / "branch", other)[1].out == str(folder / "branch")
 
 
 @pytest.mark.parametrize(
@@ -119,10 +125,10 @@ def test_a_removal_that_was_stopped_goes_on(folder, moment):
             raise Stopped
 
     with pytest.raises(Stopped):
-        removed_from(folder / "corpus", None, wanted, watch=stop)
-    assert not (folder / "corpus-v3" / "manifest.json").exists()
-    _, removal = removed_from(folder / "corpus", None, wanted)
-    assert (removal.out, removal.digest) == (str(folder / "corpus-v3"), whole.digest)
+        removed_from(folder / "corpus", folder / "new", wanted, watch=stop)
+    assert not (folder / "new" / "manifest.json").exists()
+    _, removal = removed_from(folder / "corpus", folder / "new", wanted)
+    assert (removal.out, removal.digest) == (str(folder / "new"), whole.digest)
     assert removal.readmitted == whole.readmitted
     assert verify(removal.out).problems == []
 
