@@ -12,6 +12,7 @@ from corpus.score import signing_versions
 from manifests import shards
 from manifests.errors import InputError, ManifestMismatch, RecipeError
 from manifests.manifest import Manifest, corpus_root, read_manifest
+from manifests.schemas import LINES_FOLDER, REMOVED_FOLDER
 
 # What two corpora must have in common for their signatures to be comparable.
 SHARED = ("ngram", "bands", "rows", "seed", "scheme")
@@ -97,6 +98,9 @@ def _units(config: Dedup, root: str, manifest: Manifest) -> list[SignedUnit]:
                     f"{root}/{path}: is missing, so documents of that corpus cannot be found again. "
                     f"Make it anew with `gristmill build {root}/recipe.toml --out {root}`."
                 )
+        # What says which documents that corpus no longer keeps; there if it has such.
+        taken = [f"{folder}/{unit.unit_id}.parquet" for folder in (REMOVED_FOLDER, LINES_FOLDER)]
+        paths += [path for path in taken if path in known]
         corpus = f"{manifest.name}@{manifest.digest[:12]}"
         sha256 = {path: known[path].sha256 for path in paths}
         units.append(SignedUnit(unit.unit_id, known[paths[0]].rows, root, corpus, sha256))

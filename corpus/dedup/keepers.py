@@ -52,7 +52,7 @@ def send_facts(work: Work, number: int) -> list[FileEntry]:
     # Those of this recipe: an older corpus may have keys of more kinds.
     names = signatures_schema(Dedup.model_validate(work.config)).names
     tables = []
-    for ordinal in work.groups()[number]:
+    for ordinal in work.groups[number]:
         members = read_nodes(work.file(MEMBERS), ordinal << 32, (ordinal + 1) << 32)
         twins = read_nodes(work.file(TWINS), ordinal << 32, (ordinal + 1) << 32)
         facts = _facts_of(work.unit_file(ordinal, "signatures.parquet"), uint64s(members, "node"), names)
@@ -67,7 +67,7 @@ def send_facts(work: Work, number: int) -> list[FileEntry]:
 @numbered_task
 def decide(work: Work, partition: int) -> list[FileEntry]:
     """Decide the members of one partition of the components; writes what becomes of those of this corpus."""
-    parts = [read_part(work.file(f"facts-{number:05}.parquet"), partition) for number in range(len(work.groups()))]
+    parts = [read_part(work.file(f"facts-{number:05}.parquet"), partition) for number in range(len(work.groups))]
     file = f"decided-{partition:05}.parquet"
     decided = decisions(pa.concat_tables(parts), work)
     return [write_by_node(work.file(file), decided.sort_by("node"), f"{FOLDER}/{file}")]
@@ -76,7 +76,7 @@ def decide(work: Work, partition: int) -> list[FileEntry]:
 @numbered_task
 def write_units(work: Work, number: int) -> list[FileEntry]:
     """Write the duplicates tables of a group of units of this corpus."""
-    group = work.groups()[number]
+    group = work.groups[number]
     if group.start < work.num_old:
         return []
     first, stop = group.start << 32, group.stop << 32

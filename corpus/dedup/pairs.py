@@ -34,7 +34,7 @@ def kinds_of(work: Work) -> list[str]:
 @numbered_task
 def collect_equal(work: Work, number: int) -> list[FileEntry]:
     """Bring the equality keys of a group of units together, by partition."""
-    group = work.groups()[number]
+    group = work.groups[number]
     for ordinal in group:
         work.units[ordinal].check()
     rows = {ordinal: work.excluded(ordinal) for ordinal in group}
@@ -50,7 +50,7 @@ def pair_equal(work: Work, partition: int) -> list[FileEntry]:
 @numbered_task
 def collect_bands(work: Work, number: int) -> list[FileEntry]:
     """Bring the bands of a group of units together, by partition; of documents with equal words only the first's."""
-    group = work.groups()[number]
+    group = work.groups[number]
     rows = {}
     for ordinal in group:
         twins = read_nodes(work.file(TWINS), ordinal << 32, (ordinal + 1) << 32)
@@ -86,7 +86,7 @@ def _collect(work: Work, name: str, number: int, excluded: dict[int, np.ndarray]
 
 
 def _pair(work: Work, name: str, partition: int, keys: list[str]) -> FileEntry:
-    parts = [read_part(work.file(f"{name}-{number:05}.parquet"), partition) for number in range(len(work.groups()))]
+    parts = [read_part(work.file(f"{name}-{number:05}.parquet"), partition) for number in range(len(work.groups))]
     table = pa.concat_tables(parts)
     columns = [uint64s(table, key) for key in keys]
     # A stable sort of what is laid out by unit and row: nodes rise within equal keys.

@@ -47,13 +47,13 @@ def deduplicate(
         return [], []
     num_documents = max(1, sum(unit.num_documents for unit in [*older, *units]))
     partitions = min(config.partitions or -(-num_documents // PARTITION_DOCUMENTS), num_documents, 4096)
-    settings = config.model_dump(mode="json", include={*KINDS, "keep", "quality", "minhash"})
+    settings = config.model_dump(mode="json", include={*KINDS, "keep", "minhash"})
     order = sorted(units, key=lambda unit: unit.unit_id)
     # Processes keep the plan that they opened: another one, of a build that goes on, must have another digest.
     plan_digest = digest_json([digest, partitions, [unit.root for unit in older]])
     work = Work(out, plan_digest, [*older, *order], len(older), settings, partitions)
     work.save()
-    groups, parts = items(work, len(work.groups())), items(work, work.partitions)
+    groups, parts = items(work, len(work.groups)), items(work, work.partitions)
     _run(run_map, collect_equal, groups)
     _run(run_map, pair_equal, parts)
     same_words = [kind for kind in kinds_of(work) if kind != "url"]

@@ -14,7 +14,7 @@ import numpy as np
 
 from corpus.commits import find_committed, write_commit
 from manifests.errors import IntegrityError
-from manifests.schemas import LINES_FOLDER
+from manifests.schemas import LINES_FOLDER, REMOVED_FOLDER
 from manifests.shards import FileEntry, exists, file_entry, join, read_bytes, read_table, remove, write_bytes
 
 FOLDER = "duplicates/work"
@@ -84,6 +84,7 @@ class Work:
         unit = self.units[ordinal]
         return join(unit.root or self.out, "units", unit.unit_id, name)
 
+    @functools.cached_property
     def groups(self) -> list[range]:
         """Ordinals of units that are worked on together; none has units of older corpora and of this one."""
         found = [range(0)]
@@ -100,7 +101,7 @@ class Work:
         """Rows of a unit that take no part: removed ones, and in older corpora those that deduplication took out."""
         unit = self.units[ordinal]
         root = unit.root or self.out
-        gone = join(root, "removed", f"{unit.unit_id}.parquet")
+        gone = join(root, REMOVED_FOLDER, f"{unit.unit_id}.parquet")
         rows = [read_table(gone, ["row"])["row"].to_numpy()] if exists(gone) else []
         if ordinal < self.num_old:
             decided = read_table(join(root, "duplicates", f"{unit.unit_id}.parquet"), ["row", "kind"])

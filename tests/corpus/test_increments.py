@@ -10,6 +10,8 @@ import pytest
 
 from corpus.plan import build
 from corpus.recipe_file import read_recipe
+from corpus.removal import remove, select
+from corpus.removal_lists import read_lists
 from corpus.run_local import LocalRunner
 from corpus.verify import verify
 from manifests import ledger
@@ -198,3 +200,15 @@ def test_quality_is_a_number(one_by_one, tmp_path, quality):
     overrides = ("dedup.keep=best_quality", f"dedup.quality={quality}")
     with pytest.raises(RecipeError, match="is no score"):
         build_at(one_by_one / "0.toml", tmp_path / "out", *overrides)
+
+
+def test_a_lost_list_of_removed_documents_of_an_older_corpus_is_an_error(one_by_one, tmp_path):
+    shutil.copytree(one_by_one / "0", tmp_path / "0")
+    (tmp_path / "ids").write_text(ledger.scan(str(tmp_path / "0")).select("doc_id").collect().item(0, 0))
+    selection = select(str(tmp_path / "0"), read_lists(str(tmp_path / "ids"), None, None), near=False)
+    older = remove(selection, str(tmp_path / "0-v2"), LocalRunner(), lambda *event: None).out
+    build_at(one_by_one / "1.toml", tmp_path / "fine", f"dedup.against=['{older}']")
+    (lost,) = (tmp_path / "0-v2" / "removed").glob("*.parquet")
+    lost.unlink()
+    with pytest.raises(IntegrityError, match=r"removed/\w+.parquet: is not as that corpus's manifest says"):
+        build_at(one_by_one / "1.toml", tmp_path / "out", f"dedup.against=['{older}']")
