@@ -12,10 +12,9 @@ from corpus import facts, gather, removed, stage
 from corpus.audit import audit, check_gates, verdicts
 from corpus.commits import Record, entries, find_committed, write_commit
 from corpus.dedup.against import older_corpora
-from corpus.dedup.lines import WORK as LINES_WORK
-from corpus.dedup.lines import deduplicate_lines
-from corpus.dedup.stage import clean, deduplicate
-from corpus.dedup.work import SignedUnit
+from corpus.dedup.lines import LinesPlan, deduplicate_lines
+from corpus.dedup.stage import deduplicate
+from corpus.dedup.work import SignedUnit, Work
 from corpus.encode import num_buckets
 from corpus.finish import decided_files, finish_digest, finish_unit
 from corpus.prepare import claim, prepare
@@ -142,7 +141,7 @@ class Build:
             return made
 
         self._once("dedup", "duplicates", digest, make)
-        clean(self.out)
+        Work.clean(self.out)
         check_retention(self.out, commits, self.files, config)
         return digest
 
@@ -157,7 +156,7 @@ class Build:
         units = {unit_id: int(record["kept_bytes"]) for unit_id, record in commits.items()}
         make = partial(deduplicate_lines, self.out, units, config, digest, self._map_lines)
         self._once("lines", LINES_FOLDER, digest, make)
-        shards.remove(shards.join(self.out, LINES_WORK))
+        LinesPlan.clean(self.out)
 
     def tokenizer(self, commits: dict[str, Record]) -> Item:
         """Train the tokenizer or copy the given one; returns the plan of encoding."""

@@ -1,21 +1,18 @@
 """Pairs of documents to connected components: of a partition as stars, of all partitions as rows in a file."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from corpus.dedup.nodes import BYTES_PER_NODE, MEMBER_ROWS, Pairs, blocks, distinct_nodes, pair_blocks, write_members
+from corpus.dedup.plan import RunMap
 from corpus.dedup.rounds import connect_in_rounds
 from corpus.dedup.runs import UInt32s, UInt64s
-from corpus.dedup.work import FOLDER, Work
+from corpus.dedup.work import Work
 from filters.kernels.union_find import flatten, join_pairs
-from manifests.shards import FileEntry, join, open_parquet
-
-if TYPE_CHECKING:
-    from corpus.dedup.stage import RunMap
+from manifests.shards import FileEntry, open_parquet
 
 BUDGET_BYTES = 1 << 32
 
@@ -44,7 +41,7 @@ def forest(firsts: UInt64s, others: UInt64s) -> Pairs:
 
 
 def connect(
-    work: Work, target: str, pair_files: list[str], run_map: "RunMap", budget_bytes: int = BUDGET_BYTES
+    work: Work, target: str, pair_files: list[str], run_map: RunMap, budget_bytes: int = BUDGET_BYTES
 ) -> FileEntry:
     """Write `node` and `component` of each document in a pair with another, sorted by node; the file's entry.
 
@@ -62,7 +59,7 @@ def connect(
         return connect_in_rounds(work, target, pair_files, run_map, num_partitions)
     roots = _roots(nodes, pair_blocks(uris))
     tables = (pa.table([nodes[block], nodes[roots[block]]], schema=MEMBER_ROWS) for block in blocks(len(nodes)))
-    return write_members(work.file(target), tables, join(FOLDER, target))
+    return write_members(work.file(target), tables, work.path(target))
 
 
 def _roots(nodes: UInt64s, pairs: Iterable[Pairs]) -> UInt32s:

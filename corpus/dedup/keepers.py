@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpus.dedup.pairs import kinds_of
+from corpus.dedup.plan import numbered_task
 from corpus.dedup.runs import (
     UInt64s,
     read_nodes,
@@ -24,7 +25,7 @@ from corpus.dedup.runs import (
     write_cut,
 )
 from corpus.dedup.signatures import signature_values, signatures_schema, take_rows
-from corpus.dedup.work import FOLDER, MEMBERS, TWINS, Work, numbered_task
+from corpus.dedup.work import MEMBERS, TWINS, Work
 from corpus.recipe import Dedup
 from filters.kernels.keepers import choose_keepers
 from filters.kernels.minhash import Values, band_keys
@@ -46,7 +47,7 @@ _COMPARE_ROWS = 4096
 Int64s = npt.NDArray[np.int64]
 
 
-@numbered_task
+@numbered_task(Work)
 def send_facts(work: Work, number: int) -> list[FileEntry]:
     """Write the facts and signatures of a group's members by partition of their components."""
     # Those of this recipe: an older corpus may have keys of more kinds.
@@ -61,19 +62,19 @@ def send_facts(work: Work, number: int) -> list[FileEntry]:
     joined = pa.concat_tables(tables)
     file = f"facts-{number:05}.parquet"
     spread = uint64s(joined, "component") * _SPREAD
-    return [write_cut(work.file(file), joined, spread, work.partitions, f"{FOLDER}/{file}")]
+    return [write_cut(work.file(file), joined, spread, work.partitions, work.path(file))]
 
 
-@numbered_task
+@numbered_task(Work)
 def decide(work: Work, partition: int) -> list[FileEntry]:
     """Decide the members of one partition of the components; writes what becomes of those of this corpus."""
     parts = [read_part(work.file(f"facts-{number:05}.parquet"), partition) for number in range(len(work.groups))]
     file = f"decided-{partition:05}.parquet"
     decided = decisions(pa.concat_tables(parts), work)
-    return [write_by_node(work.file(file), decided.sort_by("node"), f"{FOLDER}/{file}")]
+    return [write_by_node(work.file(file), decided.sort_by("node"), work.path(file))]
 
 
-@numbered_task
+@numbered_task(Work)
 def write_units(work: Work, number: int) -> list[FileEntry]:
     """Write the duplicates tables of a group of units of this corpus."""
     group = work.groups[number]

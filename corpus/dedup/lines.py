@@ -13,17 +13,15 @@ breaks off goes on with the tasks that were not committed. A task holds 20 bytes
 what a unit loses, and one batch of texts.
 """
 
-import functools
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from corpus.commits import entries, read_commit
+from corpus.dedup.plan import Plan, RunMap, numbered_task
 from corpus.dedup.runs import (
     UInt32s,
     nodes_of,
@@ -35,8 +33,6 @@ from corpus.dedup.runs import (
     write_by_node,
     write_cut,
 )
-from corpus.dedup.stage import RunMap
-from corpus.dedup.work import do_once
 from corpus.recipe import Dedup
 from corpus.score import stored_texts, unit_folder
 from corpus.texts import document_rows, lines_file
@@ -46,9 +42,8 @@ from filters.kernels.lines import Lines, find_lines
 from filters.kernels.normalized_lines import line_keys
 from manifests.digest import digest_json
 from manifests.schemas import LINES_FOLDER, REMOVED_LINES
-from manifests.shards import FileEntry, TableWriter, join, read_bytes, remove, write_bytes
+from manifests.shards import FileEntry, TableWriter, join
 
-WORK = f"{LINES_FOLDER}/work"
 # A partition of so much text has some ten million lines, which take half a gigabyte while they are sorted.
 PARTITION_BYTES = 1 << 30
 
@@ -61,27 +56,17 @@ KEYS = pa.schema(
 )
 REPEATS = pa.schema([pa.field("node", pa.uint64(), nullable=False), pa.field("line", pa.uint32(), nullable=False)])
 
-Item = dict[str, Any]
-
 
 @dataclass(frozen=True)
-class Plan:
-    """What every task knows. unit_ids: sorted; digest: of all that decides the result."""
+class LinesPlan(Plan):
+    """What every task knows. unit_ids: sorted."""
 
-    out: str
-    digest: str
+    RESULT: ClassVar[str] = LINES_FOLDER
+
     unit_ids: list[str]
     partitions: int
     by_paragraph: bool
     min_chars: int
-
-    def path(self, name: str) -> str:
-        """Path of an intermediate file below out."""
-        return f"{WORK}/{name}"
-
-    def file(self, name: str) -> str:
-        """Where an intermediate file lies."""
-        return join(self.out, WORK, name)
 
     def texts(self, number: int) -> Iterator[tuple[UInt32s, pa.Array]]:
         """Rows of documents that are still kept, and their texts, batch by batch."""
@@ -97,56 +82,22 @@ def deduplicate_lines(out: str, units: dict[str, int], config: Dedup, digest: st
 
     units: bytes of text that the filters keep, by unit id; document deduplication is done. digest: of all that decides
     the result; what a run with the same digest left is used again, what another one left is removed first. Returns the
-    files' entries, sorted by path; intermediate files are left for `remove(join(out, WORK))`.
+    files' entries, sorted by path; intermediate files are left for `LinesPlan.clean`.
     """
     assert config.lines is not None
     partitions = config.partitions or min(4096, max(1, -(-sum(units.values()) // PARTITION_BYTES)))
     settings = (config.lines.unit == "paragraph", config.lines.min_chars)
-    plan = Plan(out, digest_json([digest, partitions]), sorted(units), partitions, *settings)
-    text = json.dumps({key: value for key, value in asdict(plan).items() if key != "out"}).encode()
-    if _read(plan.file("plan.json")) != text:
-        remove(join(out, LINES_FOLDER))
-        write_bytes(plan.file("plan.json"), text)
-    by_unit = _items(plan, len(units))
-    for task, items in ((hash_lines, by_unit), (find_repeats, _items(plan, partitions)), (write_removed, by_unit)):
+    plan = LinesPlan(out, digest_json([digest, partitions]), sorted(units), partitions, *settings)
+    plan.save()
+    by_unit = plan.items(len(units))
+    for task, items in ((hash_lines, by_unit), (find_repeats, plan.items(partitions)), (write_removed, by_unit)):
         for _ in run_map(task, items):
             pass
-    records = [read_commit(plan.file(f"write_removed-{number:05}.json")) for number in range(len(units))]
-    return sorted((entry for record in records if record for entry in entries(record)), key=lambda entry: entry.path)
+    return plan.made(write_removed, len(units))
 
 
-def _items(plan: Plan, count: int) -> list[Item]:
-    return [{"out": plan.out, "digest": plan.digest, "number": number} for number in range(count)]
-
-
-def _read(uri: str) -> bytes:
-    try:
-        return read_bytes(uri)
-    except FileNotFoundError:
-        return b""
-
-
-@functools.lru_cache(maxsize=1)
-def _open(out: str, digest: str) -> Plan:
-    plan = Plan(out=out, **json.loads(read_bytes(join(out, WORK, "plan.json"))))
-    assert plan.digest == digest
-    return plan
-
-
-def _task(make: Callable[[Plan, int], FileEntry]) -> Callable[[Item], Item]:
-    """A task of items {out, digest, number}: skipped where its commit record and its file are there."""
-
-    @functools.wraps(make)
-    def run(item: Item) -> Item:
-        plan = _open(item["out"], item["digest"])
-        uri = plan.file(f"{make.__name__}-{item['number']:05}.json")
-        return do_once(plan.out, uri, plan.digest, lambda: [make(plan, item["number"])])
-
-    return run
-
-
-@_task
-def hash_lines(plan: Plan, number: int) -> FileEntry:
+@numbered_task(LinesPlan)
+def hash_lines(plan: LinesPlan, number: int) -> list[FileEntry]:
     """Keys of the lines of a unit's documents, by partition."""
     found = [KEYS.empty_table()]
     for rows, texts in plan.texts(number):
@@ -154,11 +105,11 @@ def hash_lines(plan: Plan, number: int) -> FileEntry:
         found.append(pa.table([keys, rows[documents], lines], schema=KEYS))
     name = f"keys-{number:05}.parquet"
     table = pa.concat_tables(found)
-    return write_cut(plan.file(name), table, uint64s(table, "key"), plan.partitions, plan.path(name))
+    return [write_cut(plan.file(name), table, uint64s(table, "key"), plan.partitions, plan.path(name))]
 
 
-@_task
-def find_repeats(plan: Plan, number: int) -> FileEntry:
+@numbered_task(LinesPlan)
+def find_repeats(plan: LinesPlan, number: int) -> list[FileEntry]:
     """Lines of one partition that an earlier document has."""
     keys, nodes, lines = [np.zeros(0, np.uint64)], [np.zeros(0, np.uint64)], [np.zeros(0, np.uint32)]
     for ordinal in range(len(plan.unit_ids)):
@@ -174,11 +125,12 @@ def find_repeats(plan: Plan, number: int) -> FileEntry:
     node, line = node[repeats], line[repeats]
     by_node = np.lexsort((line, node))
     name = f"repeats-{number:05}.parquet"
-    return write_by_node(plan.file(name), pa.table([node[by_node], line[by_node]], schema=REPEATS), plan.path(name))
+    found = pa.table([node[by_node], line[by_node]], schema=REPEATS)
+    return [write_by_node(plan.file(name), found, plan.path(name))]
 
 
-@_task
-def write_removed(plan: Plan, number: int) -> FileEntry:
+@numbered_task(LinesPlan)
+def write_removed(plan: LinesPlan, number: int) -> list[FileEntry]:
     """What the documents of a unit lose."""
     first, stop = number << 32, (number + 1) << 32
     files = [plan.file(f"repeats-{partition:05}.parquet") for partition in range(plan.partitions)]
@@ -196,10 +148,10 @@ def write_removed(plan: Plan, number: int) -> FileEntry:
             if len(touched):
                 writer.write(_removed(rows[touched], texts.take(pa.array(touched)), (documents, lines[here]), plan))
     assert writer.entry is not None
-    return writer.entry
+    return [writer.entry]
 
 
-def _keyed_lines(text: TextBuffers, plan: Plan) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], UInt32s]:
+def _keyed_lines(text: TextBuffers, plan: LinesPlan) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], UInt32s]:
     """Key, document and line number of each line, or paragraph, that is long enough."""
     lines = find_lines(text)
     first, last = _bounds(lines, plan.by_paragraph)
@@ -226,7 +178,9 @@ def _documents(lines: Lines) -> npt.NDArray[np.int64]:
     return np.repeat(np.arange(len(lines.offsets) - 1), np.diff(lines.offsets))
 
 
-def _removed(rows: UInt32s, texts: pa.Array, repeats: tuple[npt.NDArray[np.int64], UInt32s], plan: Plan) -> pa.Table:
+def _removed(
+    rows: UInt32s, texts: pa.Array, repeats: tuple[npt.NDArray[np.int64], UInt32s], plan: LinesPlan
+) -> pa.Table:
     """Rows of REMOVED_LINES for documents that lose some. repeats: document (of these) and line, of each such line."""
     text = text_buffers(texts)
     lines = find_lines(text)

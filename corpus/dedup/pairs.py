@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from corpus.dedup.components import forest, stars
 from corpus.dedup.keys import KINDS
+from corpus.dedup.plan import numbered_task
 from corpus.dedup.runs import (
     nodes_of,
     read_nodes,
@@ -20,7 +21,7 @@ from corpus.dedup.runs import (
     write_by_node,
     write_cut,
 )
-from corpus.dedup.work import FOLDER, TWINS, Work, numbered_task
+from corpus.dedup.work import TWINS, Work
 from manifests.shards import FileEntry, read_table
 
 PAIRS = pa.schema([pa.field("first", pa.uint64(), nullable=False), pa.field("node", pa.uint64(), nullable=False)])
@@ -31,7 +32,7 @@ def kinds_of(work: Work) -> list[str]:
     return [kind for kind in KINDS if work.config[kind]]
 
 
-@numbered_task
+@numbered_task(Work)
 def collect_equal(work: Work, number: int) -> list[FileEntry]:
     """Bring the equality keys of a group of units together, by partition."""
     group = work.groups[number]
@@ -41,13 +42,13 @@ def collect_equal(work: Work, number: int) -> list[FileEntry]:
     return [_collect(work, kind, number, rows) for kind in kinds_of(work)]
 
 
-@numbered_task
+@numbered_task(Work)
 def pair_equal(work: Work, partition: int) -> list[FileEntry]:
     """Merge one partition of the equality keys of each kind."""
     return [_pair(work, kind, partition, ["high", "low"]) for kind in kinds_of(work)]
 
 
-@numbered_task
+@numbered_task(Work)
 def collect_bands(work: Work, number: int) -> list[FileEntry]:
     """Bring the bands of a group of units together, by partition; of documents with equal words only the first's."""
     group = work.groups[number]
@@ -59,7 +60,7 @@ def collect_bands(work: Work, number: int) -> list[FileEntry]:
     return [_collect(work, "bands", number, rows)]
 
 
-@numbered_task
+@numbered_task(Work)
 def pair_bands(work: Work, partition: int) -> list[FileEntry]:
     """Merge one partition of the bands."""
     return [_pair(work, "bands", partition, ["key"])]
@@ -80,9 +81,7 @@ def _collect(work: Work, name: str, number: int, excluded: dict[int, np.ndarray]
         tables.append(table.filter(pa.array(~np.isin(uint32s(run, "row"), rows))) if len(rows) else table)
     joined = pa.concat_tables(tables)
     file = f"{name}-{number:05}.parquet"
-    return write_cut(
-        work.file(file), joined, uint64s(joined, joined.column_names[0]), work.partitions, f"{FOLDER}/{file}"
-    )
+    return write_cut(work.file(file), joined, uint64s(joined, joined.column_names[0]), work.partitions, work.path(file))
 
 
 def _pair(work: Work, name: str, partition: int, keys: list[str]) -> FileEntry:
@@ -93,4 +92,4 @@ def _pair(work: Work, name: str, partition: int, keys: list[str]) -> FileEntry:
     order = np.argsort(columns[0], kind="stable") if len(keys) == 1 else np.lexsort(columns[::-1])
     found = forest(*stars([column[order] for column in columns], uint64s(table, "node")[order]))
     file = f"{name}-pairs-{partition:05}.parquet"
-    return write_by_node(work.file(file), pa.table(list(found), schema=PAIRS), f"{FOLDER}/{file}")
+    return write_by_node(work.file(file), pa.table(list(found), schema=PAIRS), work.path(file))

@@ -13,20 +13,15 @@ pairs at first, and in the end fewer than nodes.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count, pairwise
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from corpus.dedup.nodes import MEMBER_ROWS, Pairs, blocks, distinct_nodes, merge_members, pair_blocks, write_members
+from corpus.dedup.plan import Item, RunMap, Task
 from corpus.dedup.runs import UInt64s, partition_of, uint64s
-from corpus.dedup.work import FOLDER, Work
+from corpus.dedup.work import Work
 from manifests.shards import FileEntry, TableWriter, join, open_parquet, remove
-
-if TYPE_CHECKING:
-    from corpus.dedup.stage import RunMap, Task
-
-Item = dict[str, Any]
 
 EDGES = pa.schema([pa.field("node", pa.uint64(), nullable=False), pa.field("neighbour", pa.uint64(), nullable=False)])
 # Edges that are sorted by partition and written together: row groups of a thousand where there are four thousand
@@ -36,14 +31,14 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio: partitions get 
 
 
 def connect_in_rounds(
-    work: Work, target: str, pair_files: list[str], run_map: "RunMap", num_partitions: int
+    work: Work, target: str, pair_files: list[str], run_map: RunMap, num_partitions: int
 ) -> FileEntry:
     """Write the members of components, as corpus.dedup.components.connect does.
 
     Each task holds BYTES_PER_NODE for each node of its partition, over which nodes are spread evenly, and a block of
     edges. The file does not depend on the number of partitions, nor on where and in which order tasks run.
     """
-    rounds = _Rounds(join(work.out, FOLDER), run_map, num_partitions)
+    rounds = _Rounds(work.file(""), run_map, num_partitions)
     rounds.send(pair_files)
     for number in count(1):
         large_changed = rounds.replace(large_star, f"large-{number}")
@@ -51,7 +46,7 @@ def connect_in_rounds(
         if not (large_changed or small_changed):
             break
     rounds.replace(label_nodes, "labels")
-    entry = write_members(work.file(target), merge_members(rounds.uris()), join(FOLDER, target))
+    entry = write_members(work.file(target), merge_members(rounds.uris()), work.path(target))
     rounds.remove()
     return entry
 
@@ -59,7 +54,7 @@ def connect_in_rounds(
 class _Rounds:
     """The edges of the moment in their files, and the maps that write others in their place."""
 
-    def __init__(self, folder: str, run_map: "RunMap", num_partitions: int) -> None:
+    def __init__(self, folder: str, run_map: RunMap, num_partitions: int) -> None:
         self.folder, self.run_map, self.num_partitions = folder, run_map, num_partitions
         self.source, self.num_sources = "edges", 0
 
@@ -69,7 +64,7 @@ class _Rounds:
         items = [{"pairs": name, "target": _file("edges", number)} for number, name in enumerate(pair_files)]
         self._run(send_pairs, items)
 
-    def replace(self, task: "Task", target: str) -> bool:
+    def replace(self, task: Task, target: str) -> bool:
         """Run a task over all partitions; True if one changed something. The files that it read are removed."""
         items = [{"partition": number, "target": _file(target, number)} for number in range(self.num_partitions)]
         results = self._run(task, items)
@@ -86,7 +81,7 @@ class _Rounds:
         for uri in self.uris():
             remove(uri)
 
-    def _run(self, task: "Task", items: list[Item]) -> list[Item]:
+    def _run(self, task: Task, items: list[Item]) -> list[Item]:
         each = {"folder": self.folder, "num_partitions": self.num_partitions}
         each |= {"source": self.source, "num_sources": self.num_sources}
         return list(self.run_map(task, [{**each, **item} for item in items]))

@@ -10,22 +10,15 @@ The result depends on the runs alone: not on workers, order of completion, group
 that breaks off goes on with the tasks that were not committed; intermediate files go at the end.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
-from corpus.commits import entries, read_commit
 from corpus.dedup.components import connect
 from corpus.dedup.keepers import decide, send_facts, write_units
 from corpus.dedup.keys import KINDS
 from corpus.dedup.pairs import collect_bands, collect_equal, kinds_of, pair_bands, pair_equal, pair_files
-from corpus.dedup.work import FOLDER, MEMBERS, TWINS, SignedUnit, Work, do_once, items
+from corpus.dedup.plan import Item, RunMap, Task
+from corpus.dedup.work import MEMBERS, TWINS, SignedUnit, Work
 from corpus.recipe import Dedup
 from manifests.digest import digest_json
-from manifests.shards import FileEntry, join, remove
-
-Task = Callable[[dict[str, Any]], dict[str, Any]]
-# Applies a function of some module to items, in any processes; yields what it returns, in any order.
-RunMap = Callable[[Task, list[dict[str, Any]]], Iterator[dict[str, Any]]]
+from manifests.shards import FileEntry
 
 # A partition of this many documents has some ten million bands, which take half a gigabyte while they are sorted.
 PARTITION_DOCUMENTS = 500_000
@@ -53,7 +46,7 @@ def deduplicate(
     plan_digest = digest_json([digest, partitions, [unit.root for unit in older]])
     work = Work(out, plan_digest, [*older, *order], len(older), settings, partitions)
     work.save()
-    groups, parts = items(work, len(work.groups)), items(work, work.partitions)
+    groups, parts = work.items(len(work.groups)), work.items(work.partitions)
     _run(run_map, collect_equal, groups)
     _run(run_map, pair_equal, parts)
     same_words = [kind for kind in kinds_of(work) if kind != "url"]
@@ -65,23 +58,17 @@ def deduplicate(
     damaged += _connect(work, MEMBERS, [*kinds_of(work), *others], run_map)
     for task, numbered in ((send_facts, groups), (decide, parts), (write_units, groups)):
         _run(run_map, task, numbered)
-    records = [read_commit(work.file(f"write_units-{item['number']:05}.json")) for item in groups]
-    return sorted((entry for r in records if r for entry in entries(r)), key=lambda entry: entry.path), damaged
-
-
-def clean(out: str) -> None:
-    """Remove the intermediate files, once the result is committed."""
-    remove(join(out, FOLDER))
+    return work.made(write_units, len(groups)), damaged
 
 
 def _connect(work: Work, target: str, names: list[str], run_map: RunMap) -> list[str]:
     """Connect the pairs of these runs, unless that was done; what was wrong with files of an earlier run."""
     files = pair_files(work, *names)
-    done = do_once(work.out, work.file(f"{target}.json"), work.digest, lambda: [connect(work, target, files, run_map)])
+    done = work.once(work.file(f"{target}.json"), lambda: [connect(work, target, files, run_map)])
     return list(done.get("damaged", []))
 
 
-def _run(run_map: RunMap, task: Task, numbered: list[dict[str, Any]]) -> None:
+def _run(run_map: RunMap, task: Task, numbered: list[Item]) -> None:
     """Run a task whose results are files."""
     for _ in run_map(task, numbered):
         pass

@@ -1,33 +1,22 @@
-"""The folder of intermediate files of one deduplication, the plan that its tasks share, and what makes them resumable.
-
-Tasks get a few bytes each and read the plan from here, so that ten thousand units do not travel with each partition.
-Each task leaves a commit record beside its files: a build that was killed goes on with the tasks that have none.
-"""
+"""The plan of one deduplication: its units, those of older corpora first, and the groups of its signed documents."""
 
 import functools
-import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from corpus.commits import find_committed, write_commit
+from corpus.dedup.plan import Plan
 from manifests.errors import IntegrityError
 from manifests.schemas import LINES_FOLDER, REMOVED_FOLDER
-from manifests.shards import FileEntry, exists, file_entry, join, read_bytes, read_table, remove, write_bytes
+from manifests.shards import exists, file_entry, join, read_table
 
-FOLDER = "duplicates/work"
-PLAN = "plan.json"
 TWINS = "twins.parquet"  # node, component: documents with equal words, whose signatures are therefore equal
 MEMBERS = "members.parquet"  # node, component: all documents that may be tied to another
 
 # A group of units is one task: few enough files for the partitions to open, few enough documents to hold their facts.
 GROUP_UNITS = 64
 GROUP_DOCUMENTS = 500_000
-
-Item = dict[str, Any]
-Numbered = Callable[["Work", int], list[FileEntry]]
 
 
 @dataclass(frozen=True)
@@ -54,30 +43,20 @@ class SignedUnit:
 
 
 @dataclass(frozen=True)
-class Work:
-    """What every task knows. units: those of older corpora first; num_old: how many they are; digest: of it all."""
+class Work(Plan):
+    """What every task knows. units: those of older corpora first; num_old: how many they are."""
 
-    out: str
-    digest: str
+    RESULT: ClassVar[str] = "duplicates"
+
     units: list[SignedUnit]
     num_old: int
     config: dict[str, Any]  # the keys of a Dedup that tasks ask for
     partitions: int
 
-    def save(self) -> None:
-        """Write the plan for the tasks; intermediate files of another plan are removed."""
-        text = json.dumps({key: value for key, value in asdict(self).items() if key != "out"}).encode()
-        try:
-            if read_bytes(self.file(PLAN)) == text:
-                return
-        except FileNotFoundError:
-            pass
-        remove(join(self.out, "duplicates"))
-        write_bytes(self.file(PLAN), text)
-
-    def file(self, name: str) -> str:
-        """Where an intermediate file lies."""
-        return join(self.out, FOLDER, name)
+    @classmethod
+    def load(cls, values: dict[str, Any]) -> Self:
+        """A plan from what `save` wrote, and out."""
+        return cls(**{**values, "units": [SignedUnit(**unit) for unit in values["units"]]})
 
     def unit_file(self, ordinal: int, name: str) -> str:
         """Where a file of a unit lies."""
@@ -111,37 +90,3 @@ class Work:
                 cut = read_table(lines, ["row", "dropped"])
                 rows.append(cut["row"].to_numpy()[cut["dropped"].to_numpy()])
         return np.concatenate([np.zeros(0, np.uint32), *rows])
-
-
-@functools.lru_cache(maxsize=1)
-def _open(out: str, digest: str) -> Work:
-    plan = json.loads(read_bytes(join(out, FOLDER, PLAN)))
-    assert plan["digest"] == digest
-    plan["units"] = [SignedUnit(**unit) for unit in plan["units"]]
-    return Work(out=out, **plan)
-
-
-def numbered_task(task: Numbered) -> Callable[[Item], Item]:
-    """A task of items {out, digest, number}: skipped where its commit record and files are there, else committed."""
-
-    @functools.wraps(task)
-    def run(item: Item) -> Item:
-        work, number = _open(item["out"], item["digest"]), item["number"]
-        uri = work.file(f"{task.__name__}-{number:05}.json")
-        return do_once(work.out, uri, work.digest, functools.partial(task, work, number))
-
-    return run
-
-
-def do_once(out: str, uri: str, digest: str, make: Callable[[], list[FileEntry]]) -> Item:
-    """Make files and commit them at uri, unless they are there as wanted: then {"reused": True}."""
-    record, damaged = find_committed(out, uri, digest)
-    if record is not None:
-        return {"reused": True}
-    write_commit(uri, digest, make())
-    return {"damaged": damaged} if damaged else {}
-
-
-def items(work: Work, count: int) -> list[Item]:
-    """The items of a numbered task."""
-    return [{"out": work.out, "digest": work.digest, "number": number} for number in range(count)]

@@ -26,9 +26,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from corpus.dedup.plan import Task
 from corpus.dedup.signatures import RunWriter, signatures_schema
-from corpus.dedup.stage import Task, clean, deduplicate
-from corpus.dedup.work import SignedUnit
+from corpus.dedup.stage import deduplicate
+from corpus.dedup.work import SignedUnit, Work
 from corpus.recipe import Dedup, MinHash
 from filters.kernels.minhash import band_keys
 from manifests.shards import read_table
@@ -181,7 +182,7 @@ def run(num_documents: int) -> list[str]:
         start = time.perf_counter()
         deduplicate(out, units, [], CONFIG, "bench", steps.map)
         steps.add("(driver)", 1, time.perf_counter() - steps.started, 0.0, driver_mb())
-        clean(out)
+        Work.clean(out)
         wall = time.perf_counter() - start
         num_duplicates = check(out, units, keepers)
     worst, cpu_s = max(row[4] for row in steps.rows), sum(row[3] for row in steps.rows)

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from corpus.dedup.signatures import RunWriter
-from corpus.dedup.stage import clean, deduplicate
-from corpus.dedup.work import SignedUnit
+from corpus.dedup.stage import deduplicate
+from corpus.dedup.work import SignedUnit, Work
 from corpus.recipe import Dedup
 from filters.base import Documents
 from manifests.shards import FileEntry, join, read_table
@@ -76,7 +76,7 @@ def build(
         write_unit_runs(out, unit_id, documents, config)
     entries, damaged = deduplicate(out, signed(units), list(older), config, "digest", run_map)
     assert damaged == []
-    clean(out)
+    Work.clean(out)
     return entries
 
 
