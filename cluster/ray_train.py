@@ -47,7 +47,7 @@ def train_with_ray(
     `checkpoint`. Raises what trainer.loop.train raises, JobFailed if workers are lost more than MAX_RESTARTS times.
     """
     manifest_path, out = absolute(manifest_path), absolute(out)
-    check_settings(manifest_path, config, out, num_workers)
+    check_settings(manifest_path, config, out)
     settings = {"manifest": manifest_path, "config": config.model_dump(), "out": out}
     with connect(address, num_workers), _following(out, config.report_every, reporter):
         fit(worker_loop, settings, num_workers)

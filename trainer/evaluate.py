@@ -12,7 +12,7 @@ import torch
 
 from trainer.context import Context
 from trainer.model import Decoder
-from trainer.objectives import target_mask, to_tensors, token_losses
+from trainer.objectives.causal import Causal, target_mask
 from trainer.stream import PackedRows
 
 
@@ -29,7 +29,7 @@ def evaluate(
     for start in starts:
         batch = rows.read(np.arange(start, min(start + micro_batch, rows.num_rows), dtype=np.int64))
         targets = target_mask(batch)
-        losses = token_losses(model, to_tensors(batch, slice(None), context.device))
+        losses = Causal().losses(model, Causal().tensors(batch, context.device)).values
         num_bytes = float(batch.token_bytes(end_of_text_id)[:, 1:][targets].sum())
         facts = [float(losses.double().sum()), float(targets.sum()), num_bytes]
         totals += torch.tensor(facts, dtype=torch.float64, device=context.device)

@@ -15,11 +15,12 @@ import torch
 from manifests.errors import JobFailed, RecipeError
 from manifests.manifest import Manifest, corpus_root, read_manifest
 from trainer import checkpoint
-from trainer.config import TrainConfig, check_world
+from trainer.config import TrainConfig
 from trainer.context import Context
 from trainer.evaluate import evaluate
 from trainer.model import Decoder
-from trainer.objectives import by_source, to_tensors, token_losses
+from trainer.objectives.base import Objective
+from trainer.objectives.causal import Causal
 from trainer.optim import lr_ratio, make_optimizer, set_lr
 from trainer.run_files import MetricsLog, RunFacts, read_metrics, write_run
 from trainer.stream import Batch, PackedRows, TrainStream, validation_rows
@@ -37,6 +38,7 @@ class Run:
     optimizer: torch.optim.Optimizer
     stream: TrainStream
     validation: PackedRows | None
+    objective: Objective
     autocast: contextlib.AbstractContextManager[Any]  # may be entered many times
 
 
@@ -74,9 +76,8 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
-def check_settings(manifest_path: str, config: TrainConfig, out: str, world_size: int) -> Manifest:
+def check_settings(manifest_path: str, config: TrainConfig, out: str) -> Manifest:
     """Find what is wrong before any worker starts; returns the manifest. Raises what `train` raises for settings."""
-    check_world(config, world_size)
     manifest = read_manifest(manifest_path)
     folder = checkpoint.latest_checkpoint(out)
     if folder is not None:
@@ -86,7 +87,7 @@ def check_settings(manifest_path: str, config: TrainConfig, out: str, world_size
 
 
 def _prepare(manifest_path: str, config: TrainConfig, out: str, context: Context) -> Run:
-    manifest = check_settings(manifest_path, config, out, context.world_size)
+    manifest = check_settings(manifest_path, config, out)
     root = corpus_root(manifest_path)
     stream = TrainStream(root, manifest, config.seed, config.global_batch)
     model = Decoder(config.model, manifest.tokenizer.vocab_size, config.seed).to(context.device)
@@ -94,7 +95,9 @@ def _prepare(manifest_path: str, config: TrainConfig, out: str, context: Context
         context.device.type, dtype=torch.bfloat16, enabled=uses_bf16(config.precision, context.device)
     )
     optimizer = make_optimizer(model, config.optimizer)
-    return Run(manifest, config, out, context, model, optimizer, stream, validation_rows(root, manifest), autocast)
+    return Run(
+        manifest, config, out, context, model, optimizer, stream, validation_rows(root, manifest), Causal(), autocast
+    )
 
 
 def _resume(run: Run) -> int:
@@ -143,11 +146,13 @@ def _update(run: Run, step: int, batch: Batch) -> dict[str, Any]:
     sums = torch.zeros(2, len(names), dtype=torch.float64, device=context.device)
     run.optimizer.zero_grad(set_to_none=True)
     for start in range(0, len(batch.tokens), config.micro_batch):
-        tensors = to_tensors(batch, slice(start, start + config.micro_batch), context.device)
+        part = batch.cut(start, min(start + config.micro_batch, len(batch.tokens)))
+        tensors = run.objective.tensors(part, context.device)
         with run.autocast:
-            losses = token_losses(run.model, tensors)
-        losses.sum().backward()  # type: ignore[no-untyped-call]
-        sums += by_source(losses, tensors, len(names))
+            losses = run.objective.losses(run.model, tensors)
+        losses.values.sum().backward()  # type: ignore[no-untyped-call]
+        source = torch.from_numpy(part.segment_source).to(context.device)
+        sums.index_add_(1, source, losses.by_segment(part.total_segments))
     context.add_over_workers(sums)
     loss_sum, num_targets = sums.sum(dim=1).tolist()
     loss = loss_sum / max(1.0, num_targets)

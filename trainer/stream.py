@@ -30,6 +30,7 @@ class Batch:
     """Packed rows. tokens: (num_rows, length + 1) of the manifest's token type.
 
     The other arrays are int64: num_segments (num_rows,); length, source and bytes of each segment, row after row.
+    loss_mask: bool (num_rows, length + 1), False for tokens that are never a target; None where all may be.
     """
 
     tokens: npt.NDArray[Any]
@@ -37,27 +38,45 @@ class Batch:
     segment_length: Rows
     segment_source: Rows
     segment_bytes: Rows
+    loss_mask: npt.NDArray[np.bool_] | None = None
+
+    @property
+    def total_segments(self) -> int:
+        """Segments of all rows."""
+        return len(self.segment_length)
 
     @cached_property
     def segment(self) -> Rows:
         """int64 (num_rows, length + 1): number of the segment within its row; -1 for padding."""
         starts = np.cumsum(self.num_segments) - self.num_segments
-        return self._spread(np.arange(len(self.segment_length)) - np.repeat(starts, self.num_segments))
+        return self.spread(np.arange(self.total_segments) - np.repeat(starts, self.num_segments))
 
     @cached_property
-    def source(self) -> Rows:
-        """int64 (num_rows, length + 1): place of the token's source in the manifest; -1 for padding."""
-        return self._spread(self.segment_source)
+    def segment_number(self) -> Rows:
+        """int64 (num_rows, length + 1): number of the segment, counted over all rows; -1 for padding."""
+        return self.spread(np.arange(self.total_segments))
+
+    def cut(self, start: int, stop: int) -> "Batch":
+        """The rows [start, stop) as a batch."""
+        bounds = np.concatenate([[0], np.cumsum(self.num_segments)])
+        some = slice(int(bounds[start]), int(bounds[stop]))
+        return Batch(
+            self.tokens[start:stop],
+            self.num_segments[start:stop],
+            self.segment_length[some],
+            self.segment_source[some],
+            self.segment_bytes[some],
+            None if self.loss_mask is None else self.loss_mask[start:stop],
+        )
 
     def token_bytes(self, end_of_text_id: int) -> npt.NDArray[np.float64]:
         """float64 (num_rows, length + 1): mean bytes of the segment's text tokens; 0 for end of text and padding."""
         is_text = (self.segment >= 0) & (self.tokens != end_of_text_id)
-        segment_number = self._spread(np.arange(len(self.segment_length)))
-        num_text = np.bincount(segment_number[is_text], minlength=len(self.segment_length))
-        mean = self._spread(self.segment_bytes / np.maximum(num_text, 1))
+        num_text = np.bincount(self.segment_number[is_text], minlength=self.total_segments)
+        mean = self.spread(self.segment_bytes / np.maximum(num_text, 1))
         return np.where(is_text, mean, 0.0)
 
-    def _spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """One value per segment -> one per token; -1 in padding."""
         row = np.repeat(np.arange(len(self.num_segments)), self.num_segments)
         used = np.bincount(row, weights=self.segment_length, minlength=len(self.num_segments))
@@ -208,8 +227,8 @@ class TrainStream:
 
     def batch(self, step: int, rank: int, world_size: int) -> Batch:
         """The part of one worker in a step: the parts of all workers in order of rank are the global batch."""
-        share = self.global_batch // world_size
-        return self.reader.read(self.rows(step)[rank * share : (rank + 1) * share])
+        start, stop = (self.global_batch * worker // world_size for worker in (rank, rank + 1))
+        return self.reader.read(self.rows(step)[start:stop])
 
     def batches(
         self, first_step: int, last_step: int, rank: int, world_size: int

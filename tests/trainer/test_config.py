@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from manifests.errors import InputError, RecipeError
-from trainer.config import TrainConfig, check_world, different_keys, parse_config, read_config
+from trainer.config import TrainConfig, different_keys, parse_config, read_config
 
 
 def test_a_file_sets_some_keys_and_the_rest_keep_their_defaults(tmp_path: Path) -> None:
@@ -28,19 +28,20 @@ def test_a_value_out_of_range_is_named() -> None:
     [
         ({"model": {"width": 100, "heads": 8}}, "width 100 is not a multiple of 2 \\* heads = 16"),
         ({"model": {"heads": 4, "kv_heads": 3}}, "heads 4 is not a multiple of kv_heads 3"),
-        ({"global_batch": 6, "micro_batch": 4}, "global_batch 6 is not a multiple of micro_batch 4"),
+        ({"lora": {}}, "lora needs a model to start from: set init"),
+        (
+            {"mixture": [{"from_sample": 4, "weights": {"a": 1.0}}]},
+            r"from_sample must start with 0 and rise, found \[4\]",
+        ),
+        ({"mixture": [{"weights": {"a": 0.0}}]}, "no weight is above 0"),
+        ({"mixture": [{"weights": {"a": 1.0, "b": -1.0}}]}, "the weight of source 'b' is negative"),
+        ({"masking": {"mask_ratio": 0.9, "random_ratio": 0.2}}, r"0\.9 \+ random_ratio 0\.2 is more than 1"),
         ({"steps": 5, "schedule": {"warmup_steps": 6}}, "warmup_steps 6 is more than steps 5"),
     ],
 )
 def test_values_that_do_not_fit_together_are_refused(data: dict[str, object], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         parse_config(data, "t.toml")
-
-
-def test_a_batch_that_does_not_divide_over_the_workers_is_refused() -> None:
-    check_world(TrainConfig(global_batch=12, micro_batch=2), 3)
-    with pytest.raises(RecipeError, match=r"global_batch 12 is not a multiple .* 4 \* 2 = 8"):
-        check_world(TrainConfig(global_batch=12, micro_batch=2), 4)
 
 
 def test_only_keys_that_change_the_result_count_as_different() -> None:

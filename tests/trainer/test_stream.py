@@ -22,7 +22,7 @@ def test_segments_and_sources_are_spread_over_tokens_and_padding_is_minus_one(tm
     batch = one_row(tmp_path).read(np.array([0, 0]))
     assert batch.tokens[1].tolist() == [5, 6, 7, 0, 8, 9, 0, 0, 0]
     assert batch.segment.tolist() == [[0, 0, 0, 0, 1, 1, 1, -1, -1]] * 2
-    assert batch.source.tolist() == [[0, 0, 0, 0, 1, 1, 1, -1, -1]] * 2
+    assert batch.spread(batch.segment_source).tolist() == [[0, 0, 0, 0, 1, 1, 1, -1, -1]] * 2
 
 
 def test_bytes_of_a_segment_are_spread_over_its_text_tokens(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""What can be learnt, by its name in a training config."""

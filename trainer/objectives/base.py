@@ -1,0 +1,46 @@
+"""What an objective is: how packed rows become tensors, and tensors and a model become losses.
+
+The loop knows nothing else of it. Losses come with the segment that each belongs to, so that one sum over segments
+yields the loss by document, source, language and quality for every objective.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from trainer.stream import Batch
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Losses of some rows, three tensors of one shape; losses are in nats and 0 where there is no target.
+
+    values: float32, carries the gradient; is_target: bool; segment: int64, the segment's number in the batch that the
+    tensors were made from, counted over all its rows (any number where there is no target).
+    A target is what the loss is a mean over: a token, an example, a pair.
+    """
+
+    values: Tensor
+    is_target: Tensor
+    segment: Tensor
+
+    def by_segment(self, num_segments: int) -> Tensor:
+        """float64 (2, num_segments), detached: sum of losses, and number of targets, of each segment."""
+        segment = self.segment[self.is_target]
+        values = self.values.detach()[self.is_target].double()
+        sums = torch.zeros(2, num_segments, dtype=torch.float64, device=values.device)
+        sums[0].scatter_add_(0, segment, values)
+        sums[1].scatter_add_(0, segment, torch.ones_like(values))
+        return sums
+
+
+class Objective(Protocol):
+    """What is learnt from a batch. Pure: equal batches give equal tensors, on any number of workers."""
+
+    def tensors(self, batch: Batch, device: torch.device) -> Any:
+        """The batch, cut to the rows of one forward pass, as tensors on a device."""
+
+    def losses(self, model: nn.Module, tensors: Any) -> Losses:
+        """One forward pass."""
