@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,18 +18,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests import shards
-from manifests.errors import InputError, IntegrityError, RecipeError, SchemaMismatch
+from manifests.errors import InputError, IntegrityError, ManifestMismatch, RecipeError, SchemaMismatch
 from manifests.manifest import Manifest, Shard, corpus_root
 from trainer.order import Order, Rows, order_of
 
 COLUMNS = ("tokens", "segment_length", "segment_source", "segment_bytes")
+_UNKNOWN: Rows = np.empty(0, np.int64)  # stands in for a column that was not given
+
+
+def _unknown() -> Rows:
+    return _UNKNOWN
 
 
 @dataclass(frozen=True)
 class Batch:
     """Packed rows. tokens: (num_rows, length + 1) of the manifest's token type.
 
-    The other arrays are int64: num_segments (num_rows,); length, source and bytes of each segment, row after row.
+    The other arrays are int64. num_segments and rows (the rows' numbers): (num_rows,). Of each segment, row after row:
+    length, source, bytes, language, quality (decile 0 to 9) and label; -1 is unknown.
     loss_mask: bool (num_rows, length + 1), False for tokens that are never a target; None where all may be.
     """
 
@@ -39,6 +45,16 @@ class Batch:
     segment_source: Rows
     segment_bytes: Rows
     loss_mask: npt.NDArray[np.bool_] | None = None
+    rows: Rows = field(default_factory=_unknown)
+    segment_language: Rows = field(default_factory=_unknown)
+    segment_quality: Rows = field(default_factory=_unknown)
+    labels: Rows | None = None
+
+    def __post_init__(self) -> None:
+        sizes = {"rows": len(self.tokens), "segment_language": self.total_segments}
+        for name, size in {**sizes, "segment_quality": self.total_segments}.items():
+            if getattr(self, name) is _UNKNOWN:
+                object.__setattr__(self, name, np.full(size, -1, np.int64))
 
     @property
     def total_segments(self) -> int:
@@ -67,6 +83,10 @@ class Batch:
             self.segment_source[some],
             self.segment_bytes[some],
             None if self.loss_mask is None else self.loss_mask[start:stop],
+            self.rows[start:stop],
+            self.segment_language[some],
+            self.segment_quality[some],
+            None if self.labels is None else self.labels[some],
         )
 
     def token_bytes(self, end_of_text_id: int) -> npt.NDArray[np.float64]:
@@ -130,7 +150,7 @@ class PackedRows:
             for part, column in zip(parts, group.columns, strict=True):
                 part.append(column[start:end])
         lengths, sources, sizes = (np.concatenate(part).astype(np.int64) for part in parts)
-        return Batch(np.stack(tokens), np.array(num_segments, dtype=np.int64), lengths, sources, sizes)
+        return Batch(np.stack(tokens), np.array(num_segments, dtype=np.int64), lengths, sources, sizes, rows=rows)
 
     def documents(self, row: int) -> dict[str, list[Any]]:
         """The segments of a row: lists segment_doc (doc_id), segment_source (number) and segment_length (tokens)."""
@@ -218,8 +238,30 @@ class TrainStream:
             )
         self.order = training_order(manifest, seed)
         self.global_batch = global_batch
+        self.manifest_digest = manifest.digest
         # One more than a window: a batch that spans two windows must not push out what it comes back to.
         self.reader = PackedRows(root, manifest, packed, self.order.blocks_per_window + 1)
+
+    @property
+    def num_rows(self) -> int:
+        """Training rows."""
+        return self.order.num_rows
+
+    def documents(self, row: int) -> dict[str, list[Any]]:
+        """See PackedRows.documents."""
+        return self.reader.documents(row)
+
+    def state(self, samples_consumed: int) -> dict[str, Any]:
+        """What a checkpoint keeps of the data."""
+        return {"samples_consumed": samples_consumed, "manifest_digest": self.manifest_digest, "schedule": []}
+
+    def check_state(self, saved: dict[str, Any]) -> None:
+        """Raise ManifestMismatch where the saved state is of another corpus."""
+        if saved["manifest_digest"] != self.manifest_digest:
+            raise ManifestMismatch(
+                f"the checkpoint was trained from the corpus {saved['manifest_digest']}, this is "
+                f"{self.manifest_digest}. Give the corpus that it was trained from, or another --out."
+            )
 
     def rows(self, step: int) -> Rows:
         """int64 (global_batch,): the numbers of the rows of a step, counted from 1."""
