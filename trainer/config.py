@@ -157,6 +157,7 @@ class ExamplesConfig(Strict):
 
     length: int = Field(default=512, ge=2)  # tokens in a row at most; longer examples are an error, not cut
     template: str | None = None  # of the prompt, with the example's keys in braces; None: the objective's own
+    tokenizer: str | None = None  # tokenizer.json, or a corpus whose tokenizer is taken; None: that of `init`
     validation_ratio: float = Field(default=0.05, ge=0.0, lt=1.0)  # reserved by hash of the example
     beta: float = Field(default=0.1, gt=0.0)  # preference: DPO's weight of the distance to the reference model
 

@@ -4,7 +4,8 @@ The loop knows nothing else of it. Losses come with the segment that each belong
 yields the loss by document, source, language and quality for every objective.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -20,11 +21,14 @@ class Losses:
     values: float32, carries the gradient; is_target: bool; segment: int64, the segment's number in the batch that the
     tensors were made from, counted over all its rows (any number where there is no target).
     A target is what the loss is a mean over: a token, an example, a pair.
+    measures: other figures by name (the share of right answers), float32 of the same shape, detached; they are
+    averaged over targets and reported beside the loss.
     """
 
     values: Tensor
     is_target: Tensor
     segment: Tensor
+    measures: Mapping[str, Tensor] = field(default_factory=dict)
 
     def by_segment(self, num_segments: int) -> Tensor:
         """float64 (2, num_segments), detached: sum of losses, and number of targets, of each segment."""
