@@ -8,7 +8,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -34,8 +34,9 @@ def _unknown() -> Rows:
 class Batch:
     """Packed rows. tokens: (num_rows, length + 1) of the manifest's token type.
 
-    The other arrays are int64. num_segments and rows (the rows' numbers): (num_rows,). Of each segment, row after row:
-    length, source, bytes, language, quality (decile 0 to 9) and label; -1 is unknown.
+    The other arrays are int64. Of each row: num_segments, rows (their numbers) and samples (their places in the order
+    of training; -1 outside it). Of each segment, row after row: length, source, bytes, language, quality (decile 0 to
+    9) and label; -1 is unknown.
     loss_mask: bool (num_rows, length + 1), False for tokens that are never a target; None where all may be.
     """
 
@@ -49,9 +50,10 @@ class Batch:
     segment_language: Rows = field(default_factory=_unknown)
     segment_quality: Rows = field(default_factory=_unknown)
     labels: Rows | None = None
+    samples: Rows = field(default_factory=_unknown)
 
     def __post_init__(self) -> None:
-        sizes = {"rows": len(self.tokens), "segment_language": self.total_segments}
+        sizes = {"rows": len(self.tokens), "samples": len(self.tokens), "segment_language": self.total_segments}
         for name, size in {**sizes, "segment_quality": self.total_segments}.items():
             if getattr(self, name) is _UNKNOWN:
                 object.__setattr__(self, name, np.full(size, -1, np.int64))
@@ -87,6 +89,7 @@ class Batch:
             self.segment_language[some],
             self.segment_quality[some],
             None if self.labels is None else self.labels[some],
+            self.samples[start:stop],
         )
 
     def token_bytes(self, end_of_text_id: int) -> npt.NDArray[np.float64]:
@@ -270,7 +273,8 @@ class TrainStream:
     def batch(self, step: int, rank: int, world_size: int) -> Batch:
         """The part of one worker in a step: the parts of all workers in order of rank are the global batch."""
         start, stop = (self.global_batch * worker // world_size for worker in (rank, rank + 1))
-        return self.reader.read(self.rows(step)[start:stop])
+        samples = np.arange(start, stop, dtype=np.int64) + (step - 1) * self.global_batch
+        return replace(self.reader.read(self.rows(step)[start:stop]), samples=samples)
 
     def batches(
         self, first_step: int, last_step: int, rank: int, world_size: int

@@ -46,6 +46,17 @@ def test_the_parts_of_all_workers_are_the_global_batch(tmp_path: Path, world_siz
     assert np.array_equal(np.concatenate(parts), stream.batch(5, 0, 1).tokens)
 
 
+@pytest.mark.parametrize("world_size", [1, 3])
+def test_each_row_knows_its_number_and_its_place_in_training(tmp_path: Path, world_size: int) -> None:
+    stream = TrainStream(str(tmp_path), counting_corpus(tmp_path), seed=3, global_batch=6)
+    parts = [stream.batch(5, rank, world_size) for rank in range(world_size)]
+    assert np.concatenate([part.samples for part in parts]).tolist() == list(range(24, 30))
+    assert (
+        np.concatenate([part.cut(0, 1).rows for part in parts]).tolist() == stream.rows(5)[:: 6 // world_size].tolist()
+    )
+    assert stream.reader.read(np.array([7, 2])).samples.tolist() == [-1, -1]
+
+
 def test_an_epoch_of_steps_has_every_row_once_and_the_next_begins_where_it_ends(tmp_path: Path) -> None:
     manifest = counting_corpus(tmp_path, num_rows=24)
     stream = TrainStream(str(tmp_path), manifest, seed=3, global_batch=8)
