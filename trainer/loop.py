@@ -21,7 +21,7 @@ from trainer.evaluate import evaluate
 from trainer.model import Decoder
 from trainer.objectives.base import Objective
 from trainer.objectives.causal import Causal
-from trainer.optim import lr_ratio, make_optimizer, set_lr
+from trainer.optim import lr_ratio, make_optimizers, set_lr
 from trainer.run_files import MetricsLog, RunFacts, read_metrics, write_run
 from trainer.stream import Batch, PackedRows, TrainStream, validation_rows
 
@@ -94,7 +94,7 @@ def _prepare(manifest_path: str, config: TrainConfig, out: str, context: Context
     autocast = torch.autocast(
         context.device.type, dtype=torch.bfloat16, enabled=uses_bf16(config.precision, context.device)
     )
-    optimizer = make_optimizer(model, config.optimizer)
+    (optimizer,) = make_optimizers(model, config.optimizer)
     return Run(
         manifest, config, out, context, model, optimizer, stream, validation_rows(root, manifest), Causal(), autocast
     )
@@ -164,7 +164,7 @@ def _update(run: Run, step: int, batch: Batch) -> dict[str, Any]:
             f"schedule.warmup_steps and start again in another --out; its rows are {run.stream.rows(step)}."
         )
     lr = config.optimizer.lr * lr_ratio(step, config.steps, config.schedule)
-    set_lr(run.optimizer, lr)
+    set_lr([run.optimizer], lr)
     run.optimizer.step()
     return {
         "step": step,

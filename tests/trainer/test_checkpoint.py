@@ -19,7 +19,7 @@ from trainer.checkpoint import (
     save,
 )
 from trainer.model import Decoder
-from trainer.optim import make_optimizer
+from trainer.optim import make_optimizers
 
 
 def state_at(step: int, keep: int = 2) -> State:
@@ -36,7 +36,7 @@ def state_at(step: int, keep: int = 2) -> State:
 
 def trained() -> tuple[Decoder, torch.optim.Optimizer]:
     model = Decoder(small_config().model, 20, seed=4)
-    optimizer = make_optimizer(model, small_config().optimizer)
+    (optimizer,) = make_optimizers(model, small_config().optimizer)
     model(torch.ones(1, 4, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64)).square().sum().backward()
     optimizer.step()
     return model, optimizer
@@ -50,7 +50,7 @@ def test_weights_and_moments_come_back_as_they_were(tmp_path: Path) -> None:
     pairs = list(zip(model.state_dict().values(), again.state_dict().values(), strict=True))
     assert len(pairs) == 11
     assert all(torch.equal(one, other) for one, other in pairs)
-    other = make_optimizer(again, small_config().optimizer)
+    (other,) = make_optimizers(again, small_config().optimizer)
     load_optimizer(folder, state, other)
     moments = [[entry["exp_avg"] for entry in opt.state_dict()["state"].values()] for opt in (optimizer, other)]
     assert len(moments[0]) == 11
