@@ -52,7 +52,9 @@ class EncodeWriter:
         self.parts: list[str] = []  # after finish, for each bucket: digest of the documents in it, "" without any
 
     def add(self, table: pa.Table) -> npt.NDArray[np.int64]:
-        """Encode a batch of kept documents: doc_id, text (large_string), source, language (nullable).
+        """Encode a batch of kept documents: doc_id, text (large_string), source, language, quality (float64, finite).
+
+        The last two may be null.
 
         Returns int64 (num_documents,): tokens of each document, without an end-of-text token. An OSError (the
         temporary folder is full) leaves as it is.
@@ -106,6 +108,7 @@ class EncodeWriter:
             "num_bytes": pc.fill_null(pc.binary_length(table["text"]), 0).cast(pa.int64()),
             "source": table["source"],
             "language": table["language"],
+            "quality": table["quality"],
             "split": pa.array([self._split(doc_id) for doc_id in doc_ids], pa.string()),
         }
         return pa.table(columns, schema=self._schema)
@@ -118,7 +121,7 @@ def _digest(part: pa.Table) -> str:
     hasher = xxhash.xxh3_128()
     for name in ("doc_id", "source", "language", "split"):
         hasher.update(canonical_json(part[name].to_pylist()).encode())
-    for name in ("num_tokens", "num_bytes"):
+    for name in ("num_tokens", "num_bytes", "quality"):
         hasher.update(part[name].to_numpy())
     for chunk in part["tokens"].chunks:
         hasher.update(chunk.flatten().to_numpy())

@@ -1,5 +1,6 @@
 """What manifest and report say of a build, gathered from the recipe and the commit records."""
 
+from dataclasses import asdict
 from typing import Any
 
 from corpus import stage
@@ -8,6 +9,7 @@ from corpus.finish import TOKEN_LIBRARIES
 from corpus.recipe import Recipe, Source
 from corpus.recipe_file import portable, recipe_digest
 from corpus.score import score_libraries, signing_versions, text_libraries, versions
+from corpus.slices import Slices
 from filters.decontaminate import Decontaminate
 from manifests import schemas
 from manifests.manifest import Manifest, PackingFacts, Shard, SourceFacts, UnitFacts
@@ -71,7 +73,7 @@ def unit_facts(record: Record) -> UnitFacts:
     )
 
 
-def packing_facts(recipe: Recipe, made: list[Shard]) -> PackingFacts:
+def packing_facts(recipe: Recipe, made: list[Shard], slices: Slices) -> PackingFacts:
     """Rows and tokens of the packed shards together."""
     packed = [shard for shard in made if shard.kind == "packed"]
     rows, tokens = sum(shard.rows for shard in packed), sum(shard.tokens for shard in packed)
@@ -81,6 +83,7 @@ def packing_facts(recipe: Recipe, made: list[Shard]) -> PackingFacts:
         num_validation_rows=sum(shard.rows for shard in packed if shard.split == "validation"),
         num_tokens=tokens,
         efficiency=round(tokens / max(1, rows * (recipe.pack.length + 1)), 6),
+        **asdict(slices),
     )
 
 

@@ -21,7 +21,7 @@ from manifests.digest import digest_json
 from manifests.schemas import LINES_REASON
 from manifests.shards import FileEntry, TableWriter
 
-VERSION = 5
+VERSION = 6
 # Libraries whose version decides the bytes of tokens and shards.
 TOKEN_LIBRARIES = ("pyarrow", "gigatoken", "tokenizers")
 RECORD_COLUMNS = [name for name in schemas.RECORD.names if name not in ("text", "reason", "extra")]
@@ -63,7 +63,8 @@ def finish_digest(recipe: Recipe, plan: dict[str, Any], record: Record, decided:
 
     record: of the unit's scoring; decided: SHA-256 of its decided_files, None where there is no such file.
     """
-    used = [VERSION, versions(TOKEN_LIBRARIES), plan, recipe.seed, recipe.pack.validation_ratio]
+    pack = [recipe.pack.validation_ratio, recipe.pack.quality]
+    used = [VERSION, versions(TOKEN_LIBRARIES), plan, recipe.seed, *pack]
     return digest_json([*used, record["digest"], record["input"]["sha256"], decided])
 
 
@@ -78,16 +79,19 @@ def _encode(
     )
     keep = kept_rows(out, unit_id)
     num_tokens = np.full(len(keep), -1, np.int64)
-    labels = RowReader(shards.join(out, folder, "scores.parquet"), ["language.label"])
+    quality = recipe.pack.quality
+    measures = ["language.label", *([quality] if quality else [])]
+    scores = RowReader(shards.join(out, folder, "scores.parquet"), measures)
     for first_row, batch, text in final_texts(out, unit_id):
         rows = np.flatnonzero(keep[first_row : first_row + batch.num_rows])
-        languages = labels.take(batch.num_rows)["language.label"]
+        scored = scores.take(batch.num_rows)
         if len(rows):
             columns = {
                 "doc_id": batch["doc_id"],
                 "text": text,
                 "source": batch["source"],
-                "language": languages,
+                "language": scored["language.label"],
+                "quality": scored[quality].cast(pa.float64()) if quality else pa.nulls(batch.num_rows, pa.float64()),
             }
             num_tokens[first_row + rows] = writer.add(pa.table(columns).take(pa.array(rows)))
     files = [FileEntry(f"{folder}/{file.path}", file.rows, file.bytes, file.sha256) for file in writer.finish()]

@@ -14,6 +14,7 @@ from corpus.finish import TOKEN_LIBRARIES
 from corpus.pack import PackedFile, Settings, pack_bucket
 from corpus.recipe import Recipe
 from corpus.score import versions
+from corpus.slices import Slices
 from corpus.texts import final_texts, kept_rows
 from corpus.tokenizers import load_tokenizer
 from corpus.train_tokenizer import MAX_SAMPLE_BYTES, train_tokenizer, trained_vocab_size
@@ -27,7 +28,7 @@ COMMIT = "tokenizer.commit.json"
 # Which units, in which state, the token shards were made from; written when all of them are.
 STATE = "tokens/commit.json"
 # Raise it when packing gives other rows for the same tokens.
-PACK_VERSION = 2
+PACK_VERSION = 3
 
 
 def place_tokenizer(recipe: Recipe, out: str, unit_ids: list[str], kept_bytes: int, decided_by: str) -> Record:
@@ -139,10 +140,11 @@ def held_units(out: str, num_buckets: int, state: Record) -> set[str]:
 
 
 def bucket_items(
-    recipe: Recipe, plan: dict[str, Any], records: dict[str, Record], state: Record, others_stay: bool
+    recipe: Recipe, plan: dict[str, Any], records: dict[str, Record], state: Record, slices: Slices, others_stay: bool
 ) -> list[Record]:
     """Items of gather_and_pack. records: of finish_unit, by unit id. A bucket's digest is of what is in it alone."""
-    settings = [PACK_VERSION, recipe.pack.model_dump(mode="json"), [source.name for source in recipe.source]]
+    names = [source.name for source in recipe.source]
+    settings = [PACK_VERSION, recipe.pack.model_dump(mode="json"), names, asdict(slices)]
     parts = [records[unit_id]["parts"] for unit_id in sorted(records)]
     items = []
     for bucket in range(plan["num_buckets"]):
@@ -155,7 +157,7 @@ def bucket_items(
 
 
 def gather_and_pack(
-    recipe: Recipe, out: str, plan: dict[str, Any], changed: list[str], item: dict[str, Any]
+    recipe: Recipe, out: str, plan: dict[str, Any], changed: list[str], slices: Slices, item: dict[str, Any]
 ) -> dict[str, Any]:
     """Task: make the token shard and the packed shards of item["bucket"], each unless it is there as wanted.
 
@@ -163,7 +165,7 @@ def gather_and_pack(
     Returns bucket, shards, reused, and as `damaged` what was wrong with files of an earlier run, which are made again.
     """
     gathered = _gather(recipe, out, plan, changed, item)
-    packed = _pack(recipe, out, plan, item)
+    packed = _pack(recipe, out, plan, slices, item)
     reused = bool(gathered.get("reused")) and bool(packed.get("reused"))
     damaged = [*gathered.get("damaged", []), *packed.get("damaged", [])]
     made = [*gathered["shards"], *packed["shards"]]
@@ -188,14 +190,14 @@ def _gather(recipe: Recipe, out: str, plan: dict[str, Any], changed: list[str], 
     return {**record, "damaged": damaged}
 
 
-def _pack(recipe: Recipe, out: str, plan: dict[str, Any], item: dict[str, Any]) -> Record:
+def _pack(recipe: Recipe, out: str, plan: dict[str, Any], slices: Slices, item: dict[str, Any]) -> Record:
     uri = shards.join(out, packed_commit(item["bucket"]))
     done, damaged = find_committed(out, uri, item["packed_digest"])
     if done:
         return {**done, "reused": True}
     tokenizer = load_tokenizer(shards.join(out, plan["tokenizer"]), plan["pretokenizer"])
     names = [source.name for source in recipe.source]
-    settings = Settings(recipe.pack.length, tokenizer.end_of_text_id, names, tokenizer.token_bytes())
+    settings = Settings(recipe.pack.length, tokenizer.end_of_text_id, names, slices, tokenizer.token_bytes())
     packed = pack_bucket(out, item["bucket"], settings)
     made = [_packed_shard(file).model_dump() for file in packed]
     record = write_commit(uri, item["packed_digest"], [file.entry for file in packed], shards=made)
@@ -203,4 +205,4 @@ def _pack(recipe: Recipe, out: str, plan: dict[str, Any], item: dict[str, Any]) 
 
 
 def _packed_shard(file: PackedFile) -> Shard:
-    return Shard(**asdict(file.entry), kind="packed", split=file.split, tokens=file.num_tokens)
+    return Shard(**asdict(file.entry), kind="packed", split=file.split, tokens=file.num_tokens, source=file.source)

@@ -2,7 +2,8 @@
 
 A document is its tokens and one end-of-text token. One that is longer than a row is cut into full rows and a rest;
 rests and short documents are placed best-fit-decreasing over the whole bucket, which is the window that bounds memory.
-Documents reserved for validation never share a row with documents for training.
+The documents of a row are of one source, so that a trainer can weight sources, and either all for training or all
+reserved for validation: each of these has a file of its own.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpus.slices import Slices
 from filters.kernels.pack import best_fit, copy_pieces, sum_pieces
 from manifests import shards
 from manifests.digest import hash_fraction
@@ -31,6 +33,7 @@ class PackedFile:
 
     entry: FileEntry
     split: Split
+    source: str
     num_documents: int
     num_tokens: int
 
@@ -58,7 +61,7 @@ class Pieces:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to pack. sources: names in the manifest's order; `segment_source` is the position.
+    """How to pack. sources: names in the manifest's order; the position is in `segment_source` and in the file's name.
 
     token_bytes: bytes of each token (see corpus.tokenizers.Tokenizer.token_bytes); with None a document's bytes are
     shared out by tokens.
@@ -67,45 +70,47 @@ class Settings:
     length: int
     end_of_text_id: int
     sources: list[str]
+    slices: Slices
     token_bytes: npt.NDArray[np.int32] | None
 
 
 def pack_bucket(out: str, bucket: int, settings: Settings) -> list[PackedFile]:
-    """Read `tokens/part-<bucket>` and write `packed/<length>/{train,validation}-<bucket>.parquet` (packed_schema).
+    """Read `tokens/part-<bucket>`, write `packed/<length>/<split>-<source number>-<bucket>.parquet` (packed_schema).
 
-    Returns what was written: no file for a split without documents. Raises IntegrityError if a document's source is
-    not in settings.sources, or its split is neither train nor validation.
+    Returns what was written, by split and source number: no file where there are no documents. Raises IntegrityError
+    if a document's source or language is not in settings, or its split is neither train nor validation.
     """
     uri = shards.join(out, f"tokens/part-{bucket:05d}.parquet")
     table = shards.read_table(uri)
     require(table, tokens_schema(table.schema.field("tokens").type.value_type), uri)
-    _check(table, settings.sources, uri)
+    _check(table, settings, uri)
+    numbers = pc.index_in(table["source"], value_set=pa.array(settings.sources)).to_numpy()
     written = []
     splits: tuple[Split, Split] = ("train", "validation")
     for split in splits:
-        rows = np.flatnonzero(pc.equal(table["split"], split).to_numpy())
-        if len(rows):
-            path = f"packed/{settings.length}/{split}-{bucket:05d}.parquet"
-            written.append(_write(out, path, split, _Assembler(table, rows, settings)))
+        in_split = pc.equal(table["split"], split).to_numpy()
+        for number in np.unique(numbers[in_split]).tolist():
+            path = f"packed/{settings.length}/{split}-{number:04d}-{bucket:05d}.parquet"
+            assembler = _Assembler(table, np.flatnonzero(in_split & (numbers == number)), number, settings)
+            entry = assembler.write(out, path)
+            num_tokens = int(assembler.pieces.length.sum())
+            written.append(PackedFile(entry, split, settings.sources[number], len(assembler.num_tokens), num_tokens))
     return written
 
 
-def _check(table: pa.Table, sources: list[str], uri: str) -> None:
-    for column, known in (("source", sources), ("split", ["train", "validation"])):
+def _check(table: pa.Table, settings: Settings, uri: str) -> None:
+    languages = [None, *settings.slices.languages]
+    for column, known in (
+        ("source", settings.sources),
+        ("language", languages),
+        ("split", ["train", "validation"]),
+    ):
         unknown = sorted(set(pc.unique(table[column]).to_pylist()) - set(known))
         if unknown:
             raise IntegrityError(
                 f"{uri}: column {column!r} holds {unknown[0]!r}, expected one of {known}: it was written by another "
                 "build. Remove the folder 'tokens' and run the build again."
             )
-
-
-def _write(out: str, path: str, split: Split, assembler: "_Assembler") -> PackedFile:
-    with TableWriter(shards.join(out, path), assembler.schema, path=path) as writer:
-        for table in assembler.tables():
-            writer.write(table)
-    assert writer.entry is not None
-    return PackedFile(writer.entry, split, len(assembler.num_tokens), int(assembler.pieces.length.sum()))
 
 
 def place_pieces(num_tokens: Ints, doc_ids: list[str], capacity: int) -> Pieces:
@@ -137,24 +142,33 @@ def place_pieces(num_tokens: Ints, doc_ids: list[str], capacity: int) -> Pieces:
 
 
 class _Assembler:
-    """Turns placed pieces of one split into tables of packed rows."""
+    """Turns documents of one split and source, rows of the table of tokens, into packed rows."""
 
-    def __init__(self, table: pa.Table, rows: Ints, settings: Settings) -> None:
+    def __init__(self, table: pa.Table, rows: Ints, source: int, settings: Settings) -> None:
+        self.source = source
         self.settings = settings
         lists = table["tokens"].combine_chunks()
         offsets: Ints = lists.offsets.to_numpy()
         self.tokens = lists.values.to_numpy()
         self.schema = packed_schema(lists.values.type, settings.length)
-        documents = table.select(["doc_id", "num_bytes", "source"]).take(pa.array(rows)).combine_chunks()
+        documents = table.select(["doc_id", "num_bytes", "language", "quality"]).take(pa.array(rows)).combine_chunks()
         self.doc_ids = documents["doc_id"]
         self.num_bytes: Ints = documents["num_bytes"].to_numpy()
-        number = {source: index for index, source in enumerate(settings.sources)}
-        self.sources = np.array([number[source] for source in documents["source"].to_pylist()], np.int16)
+        self.languages = settings.slices.language_numbers(documents["language"].combine_chunks())
+        self.deciles = settings.slices.deciles(documents["quality"].combine_chunks())
         self.first_token = offsets[rows]
         self.num_tokens = np.diff(offsets)[rows]
         self.pieces = place_pieces(self.num_tokens, self.doc_ids.to_pylist(), settings.length + 1)
 
-    def tables(self) -> Iterator[pa.Table]:
+    def write(self, out: str, path: str) -> FileEntry:
+        """Write the rows to `path` below out."""
+        with TableWriter(shards.join(out, path), self.schema, path=path) as writer:
+            for table in self._tables():
+                writer.write(table)
+        assert writer.entry is not None
+        return writer.entry
+
+    def _tables(self) -> Iterator[pa.Table]:
         """The rows in order, in tables of one row group each: the trainer's order counts on ROW_GROUP_ROWS."""
         num_rows = int(self.pieces.row[-1]) + 1
         for first in range(0, num_rows, ROW_GROUP_ROWS):
@@ -179,7 +193,9 @@ class _Assembler:
             "segment_doc": lists("segment_doc", self.doc_ids.take(pa.array(pieces.document)).combine_chunks()),
             "segment_start": lists("segment_start", pa.array(pieces.start)),
             "segment_length": lists("segment_length", pa.array(pieces.length)),
-            "segment_source": lists("segment_source", pa.array(self.sources[pieces.document])),
+            "segment_source": lists("segment_source", pa.repeat(self.source, len(pieces.document))),
+            "segment_language": lists("segment_language", pa.array(self.languages[pieces.document])),
+            "segment_quality": lists("segment_quality", pa.array(self.deciles[pieces.document])),
             "segment_bytes": lists("segment_bytes", pa.array(self._bytes(pieces, begin, stored))),
         }
         return pa.table(columns, schema=self.schema)

@@ -23,6 +23,7 @@ from corpus.report import build_report, render
 from corpus.retention import check_retention
 from corpus.run_local import Item, Runner
 from corpus.score import score_unit, unit_folder, versions
+from corpus.slices import Slices, find_slices
 from corpus.train_tokenizer import trained_vocab_size
 from corpus.units import Unit
 from manifests import ledger, shards
@@ -91,6 +92,7 @@ class Build:
     files: list[FileEntry] = field(default_factory=list)
     side_files: list[str] = field(default_factory=lambda: ["recipe.toml", "report.json", "report.html"])
     removals: Record | None = None
+    slices: Slices = field(default_factory=Slices)  # of the kept documents, once these are in the ledger
     parent: Manifest | None = None  # of the corpus that this one is another version of: inputs are not looked at
 
     def __post_init__(self) -> None:
@@ -216,7 +218,8 @@ class Build:
         for unit_id, record in sorted(records.items()):
             self.files += entries(record)
             self.side_files.append(f"{unit_folder(unit_id)}/encode.json")
-        buckets = gather.bucket_items(self.recipe, plan, records, state, others_stay=bool(held))
+        self.slices = find_slices(self.out, sorted(commits), self.recipe.pack.quality)
+        buckets = gather.bucket_items(self.recipe, plan, records, state, self.slices, others_stay=bool(held))
         return buckets, sorted(set(commits) - held), state
 
     def gather(self, plan: Item, buckets: list[Item], changed: list[str], state: Record) -> list[Shard]:
@@ -224,7 +227,7 @@ class Build:
 
         changed: units whose tokens the token shards do not hold; state: what these are made from.
         """
-        task = partial(gather.gather_and_pack, self.recipe, self.out, plan, changed)
+        task = partial(gather.gather_and_pack, self.recipe, self.out, plan, changed, self.slices)
         records = sorted(self._map("pack", task, buckets), key=lambda record: int(record["bucket"]))
         write_commit(shards.join(self.out, gather.STATE), state["digest"], [], units=state["units"])
         for unit_id in state["units"]:
@@ -260,7 +263,7 @@ class Build:
             shards=made,
             files=[File(**asdict(entry)) for entry in sorted(self.files, key=lambda entry: entry.path)],
             tokenizer=gather.tokenizer_facts(self.out, plan["tokenizer"], plan["pretokenizer"]),
-            packing=facts.packing_facts(recipe, made),
+            packing=facts.packing_facts(recipe, made, self.slices),
             counts=ledger.counts(self.out),
             schemas=facts.schema_texts(recipe),
             parents=[*(corpus.digest for corpus in self.older), *([self.removals["parent"]] if self.removals else [])],

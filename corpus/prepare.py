@@ -65,8 +65,10 @@ def _check_names(recipe: Recipe) -> None:
     if dedup.keep == "best_quality" and dedup.quality is None:
         raise RecipeError("[dedup] keep = 'best_quality' needs quality = '<rule>.<measure>', a score column.")
     scores = [column.name for column in stage.scores_schema(recipe) if not pa.types.is_string(column.type)]
-    if dedup.quality is not None and dedup.quality not in scores:
-        raise RecipeError(f"[dedup] quality = {dedup.quality!r} is no score; there are: {', '.join(scores)}.")
+    for section, quality in (("dedup", dedup.quality), ("pack", recipe.pack.quality)):
+        if quality is not None and quality not in scores:
+            near, there = did_you_mean(quality, scores), ", ".join(scores)
+            raise RecipeError(f"[{section}] quality = {quality!r} is no score{near} There are: {there}.")
 
 
 def claim(recipe: Recipe, out: str) -> None:

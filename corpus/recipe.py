@@ -176,6 +176,7 @@ class Pack(Strict):
 
     length: int = Field(default=1024, ge=8, le=1 << 20)
     validation_ratio: float = Field(default=0.01, ge=0.0, le=0.5)  # share of documents reserved, by hash of doc_id
+    quality: str | None = None  # the score column whose deciles segments carry
 
 
 class Recipe(Strict):

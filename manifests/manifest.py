@@ -14,7 +14,7 @@ from manifests import shards
 from manifests.digest import digest_json
 from manifests.errors import InputError, IntegrityError, ManifestMismatch
 
-FORMAT = "gristmill-manifest/1"
+FORMAT = "gristmill-manifest/2"
 NAME = "manifest.json"
 NOT_DIGESTED = ("digest", "checksum", "run", "side_files")
 
@@ -35,11 +35,15 @@ class File(Part):
 
 
 class Shard(File):
-    """A file of tokens or of packed rows. `tokens` counts document tokens (padding left out)."""
+    """A file of tokens or of packed rows. `tokens` counts document tokens (padding left out).
+
+    source: name of the one source of the packed rows; None for files of tokens, which hold all.
+    """
 
     kind: Literal["tokens", "packed"]
     split: Literal["train", "validation", "all"]
     tokens: int
+    source: str | None = None
 
 
 class SourceFacts(Part):
@@ -77,13 +81,19 @@ class TokenizerFacts(Part):
 
 
 class PackingFacts(Part):
-    """Packed rows; efficiency = document tokens / (rows * (length + 1))."""
+    """Packed rows; efficiency = document tokens / (rows * (length + 1)).
+
+    languages: sorted; the position is the number in `segment_language`. quality_edges: the 9 scores between the deciles
+    of `segment_quality`, which is the number of edges below a document's score; none without scores.
+    """
 
     length: int
     num_rows: int
     num_validation_rows: int
     num_tokens: int
     efficiency: float
+    languages: list[str] = []
+    quality_edges: list[float] = []
 
 
 class Manifest(Part):

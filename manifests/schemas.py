@@ -103,13 +103,14 @@ def tokens_schema(token_type: pa.DataType) -> pa.Schema:
             pa.field("num_bytes", pa.int64(), nullable=False),  # UTF-8 bytes of the text that was encoded
             pa.field("source", pa.string(), nullable=False),
             pa.field("language", pa.string()),
+            pa.field("quality", pa.float64()),  # the score that [pack] quality names; null where it is not there
             pa.field("split", pa.string(), nullable=False),  # train or validation
         ]
     )
 
 
 def packed_schema(token_type: pa.DataType, length: int) -> pa.Schema:
-    """Schema of `packed/<length>/*.parquet`: rows of exactly length + 1 tokens.
+    """Schema of `packed/<length>/*.parquet`: rows of exactly length + 1 tokens, all rows of a file of one source.
 
     Segments lie one after another from position 0; what they leave over at the end is padding (end-of-text ids).
     A segment is one document, or one piece of a long one, with its end-of-text token where the document ends.
@@ -122,6 +123,10 @@ def packed_schema(token_type: pa.DataType, length: int) -> pa.Schema:
             pa.field("segment_start", pa.list_(pa.field("item", pa.int64(), nullable=False)), nullable=False),
             pa.field("segment_length", pa.list_(pa.field("item", pa.int32(), nullable=False)), nullable=False),
             pa.field("segment_source", pa.list_(pa.field("item", pa.int16(), nullable=False)), nullable=False),
+            # Position in the manifest's packing.languages; -1 where the language is not known.
+            pa.field("segment_language", pa.list_(pa.field("item", pa.int16(), nullable=False)), nullable=False),
+            # Decile, 0 to 9, of the document's quality among the corpus's documents; -1 where it has no score.
+            pa.field("segment_quality", pa.list_(pa.field("item", pa.int8(), nullable=False)), nullable=False),
             # UTF-8 bytes that the tokens of each segment stand for; makes bits per byte exact.
             pa.field("segment_bytes", pa.list_(pa.field("item", pa.int64(), nullable=False)), nullable=False),
         ]

@@ -21,6 +21,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecordType
 from corpus import tokenizers
 from corpus.encode import EncodeWriter, gather_bucket
 from corpus.pack import Settings, pack_bucket
+from corpus.slices import Slices
 from manifests.digest import document_id
 from tests.shared import SHARED
 
@@ -84,7 +85,7 @@ def write_unit(out: str, tokenizer: tokenizers.Tokenizer, table: pa.Table) -> No
 
 def pack(out: str, tokenizer: tokenizers.Tokenizer, length: int) -> float:
     """Pack the bucket; returns its efficiency."""
-    files = pack_bucket(out, 0, Settings(length, tokenizer.end_of_text_id, ["web"], tokenizer.token_bytes()))
+    files = pack_bucket(out, 0, Settings(length, tokenizer.end_of_text_id, ["web"], Slices(), tokenizer.token_bytes()))
     return sum(file.num_tokens for file in files) / sum(file.entry.rows * (length + 1) for file in files)
 
 
@@ -115,6 +116,7 @@ def main() -> dict[str, float]:
             "text": texts,
             "source": ["web"] * len(documents),
             "language": pa.nulls(len(documents), pa.string()),
+            "quality": pa.nulls(len(documents), pa.float64()),
         }
     )
     peer, tokenizer = tiktoken_peer(), fresh()

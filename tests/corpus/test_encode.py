@@ -20,6 +20,7 @@ def documents(*ids, source="web"):
             "text": pa.array([f"text of {doc_id} é" for doc_id in ids], pa.large_string()),
             "source": pa.array([source] * len(ids), pa.string()),
             "language": pa.array(["en"] * len(ids), pa.string()),
+            "quality": pa.array([None if doc_id == "bb" else len(doc_id) / 2 for doc_id in ids], pa.float64()),
         }
     )
 
@@ -65,6 +66,7 @@ def test_counts_are_those_of_the_batch_in_its_order(tmp_path):
     assert by_id["bb"]["tokens"] == tokens[offsets[1] : offsets[2]].tolist()
     assert by_id["bb"]["num_tokens"] == counts[1]
     assert (by_id["bb"]["num_bytes"], by_id["bb"]["source"], by_id["bb"]["language"]) == (13, "web", "en")
+    assert [by_id[doc_id]["quality"] for doc_id in ("a", "bb", "ccc")] == [0.5, None, 1.5]
 
 
 def test_batches_do_not_change_the_bytes(tmp_path):

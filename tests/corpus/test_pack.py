@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corpus.pack import Settings, pack_bucket, place_pieces
+from corpus.slices import Slices
 from manifests.errors import IntegrityError
 from manifests.schemas import packed_schema, tokens_schema
 from manifests.shards import write_table
@@ -14,8 +15,12 @@ END = 0
 SOURCES = ["web", "books"]
 
 
-def write_tokens(out, documents, token_type=None):
-    """documents: (doc_id, tokens, split, source) for bucket 3; a token stands for as many bytes as its id."""
+def write_tokens(out, documents, token_type=None, *, languages=(), scores=()):
+    """documents: (doc_id, tokens, split, source) for bucket 3; a token stands for as many bytes as its id.
+
+    languages, scores: (doc_id, value) of the documents that have one.
+    """
+    languages, scores = dict(languages), dict(scores)
     schema = tokens_schema(token_type or pa.uint16())
     rows = [
         {
@@ -24,7 +29,8 @@ def write_tokens(out, documents, token_type=None):
             "num_tokens": len(tokens),
             "num_bytes": sum(tokens),
             "source": source,
-            "language": None,
+            "language": languages.get(doc_id),
+            "quality": scores.get(doc_id),
             "split": split,
         }
         for doc_id, tokens, split, source in documents
@@ -34,8 +40,12 @@ def write_tokens(out, documents, token_type=None):
 
 def pack(out, documents, length=4, token_bytes=True, token_type=None):
     write_tokens(out, documents, token_type)
+    return pack_written(out, length, token_bytes=token_bytes)
+
+
+def pack_written(out, length=4, slices=None, *, token_bytes=True):
     table = np.arange(100, dtype=np.int32) if token_bytes else None
-    return pack_bucket(str(out), 3, Settings(length, END, SOURCES, table))
+    return pack_bucket(str(out), 3, Settings(length, END, SOURCES, slices or Slices(), table))
 
 
 def rows_of(out, file):
@@ -67,7 +77,7 @@ def unpacked(rows, capacity):
 def test_documents_that_fill_a_row_lie_side_by_side(tmp_path):
     [file] = pack(tmp_path, train(("a", [5, 6]), ("b", [7])))
     assert (file.split, file.num_documents, file.num_tokens) == ("train", 2, 5)
-    assert (file.entry.path, file.entry.rows) == ("packed/4/train-00003.parquet", 1)
+    assert (file.entry.path, file.entry.rows, file.source) == ("packed/4/train-0000-00003.parquet", 1, "web")
     assert rows_of(tmp_path, file) == [
         {
             "tokens": [5, 6, END, 7, END],
@@ -75,6 +85,8 @@ def test_documents_that_fill_a_row_lie_side_by_side(tmp_path):
             "segment_start": [0, 0],
             "segment_length": [3, 2],
             "segment_source": [0, 0],
+            "segment_language": [-1, -1],
+            "segment_quality": [-1, -1],
             "segment_bytes": [11, 7],
         }
     ]
@@ -104,15 +116,36 @@ def test_a_document_without_tokens_is_its_end_of_text(tmp_path):
     assert unpacked(rows_of(tmp_path, file), 5) == {"empty": [END]}
 
 
-def test_validation_documents_share_no_row_with_training_documents(tmp_path):
-    documents = [("a", [5], "train", "web"), ("b", [6], "validation", "books"), ("c", [7], "train", "books")]
+def test_documents_share_rows_with_those_of_their_split_and_source_alone(tmp_path):
+    documents = [
+        ("a", [5], "train", "books"),
+        ("b", [6], "validation", "books"),
+        ("c", [7], "train", "web"),
+        ("d", [8], "train", "books"),
+    ]
     files = pack(tmp_path, documents)
-    assert [file.entry.path for file in files] == [
-        "packed/4/train-00003.parquet",
-        "packed/4/validation-00003.parquet",
+    assert [(file.split, file.source, file.num_documents, file.entry.path) for file in files] == [
+        ("train", "web", 1, "packed/4/train-0000-00003.parquet"),
+        ("train", "books", 2, "packed/4/train-0001-00003.parquet"),
+        ("validation", "books", 1, "packed/4/validation-0001-00003.parquet"),
     ]
     found = [(row["segment_doc"], row["segment_source"]) for file in files for row in rows_of(tmp_path, file)]
-    assert found == [(["a", "c"], [0, 1]), (["b"], [1])]
+    assert found == [(["c"], [0]), (["a", "d"], [1, 1]), (["b"], [1])]
+
+
+def test_each_segment_has_the_language_and_decile_of_its_document(tmp_path):
+    documents = train(("a", [1, 2, 3, 4, 5]), ("b", [7]), ("c", [8]))
+    write_tokens(tmp_path, documents, languages=[("a", "sw"), ("b", "en")], scores=[("a", 0.5), ("c", 0.5000001)])
+    slices = Slices(["de", "en", "sw"], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
+    [file] = pack_written(tmp_path, slices=slices)
+    found = {
+        (doc, start): (language, quality)
+        for row in rows_of(tmp_path, file)
+        for doc, start, language, quality in zip(
+            *(row[f"segment_{name}"] for name in ("doc", "start", "language", "quality")), strict=True
+        )
+    }
+    assert found == {("a", 0): (2, 4), ("a", 5): (2, 4), ("b", 0): (1, -1), ("c", 0): (-1, 5)}
 
 
 def test_a_split_without_documents_gives_no_file(tmp_path):
@@ -150,7 +183,7 @@ def test_every_token_appears_once_and_in_order(tmp_path_factory, length, drawn):
     ]
     files = pack(out, documents, length)
     for file in files:
-        mine = [document for document in documents if document[2] == file.split]
+        mine = [document for document in documents if document[2:] == (file.split, file.source)]
         rows = rows_of(out, file)
         assert unpacked(rows, length + 1) == {doc_id: [*tokens, END] for doc_id, tokens, _, _ in mine}
         assert sum(sum(row["segment_bytes"]) for row in rows) == sum(sum(tokens) for _, tokens, _, _ in mine)
@@ -172,8 +205,11 @@ def test_rows_are_not_ordered_by_length():
     assert pieces.length.sum() / (len(longest) * 64) > 0.99
 
 
-def test_a_source_or_split_that_the_recipe_does_not_know_is_named(tmp_path):
+def test_a_source_language_or_split_that_is_not_of_this_build_is_named(tmp_path):
     with pytest.raises(IntegrityError, match=r"part-00003\.parquet: column 'source' holds 'mail', expected one of"):
         pack(tmp_path, [("a", [1], "train", "mail")])
     with pytest.raises(IntegrityError, match="column 'split' holds 'test'"):
         pack(tmp_path, [("a", [1], "test", "web")])
+    write_tokens(tmp_path, train(("a", [1])), languages=[("a", "sw")])
+    with pytest.raises(IntegrityError, match="column 'language' holds 'sw'"):
+        pack_written(tmp_path, slices=Slices(["en"]))

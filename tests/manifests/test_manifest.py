@@ -66,5 +66,5 @@ def test_missing_manifest_says_that_the_build_is_not_finished(tmp_path):
 
 def test_another_format_is_refused_with_both_shown(tmp_path):
     shards.write_bytes(str(tmp_path / "manifest.json"), b'{"format": "other/9"}')
-    with pytest.raises(ManifestMismatch, match="'other/9'.*'gristmill-manifest/1'"):
+    with pytest.raises(ManifestMismatch, match="'other/9'.*'gristmill-manifest/2'"):
         read_manifest(str(tmp_path))

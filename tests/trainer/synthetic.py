@@ -44,6 +44,8 @@ def table_of(rows: list[Segments], length: int) -> pa.Table:
         columns["segment_doc"].append([doc for doc, _, _ in row.segments])
         columns["segment_source"].append([source for _, source, _ in row.segments])
         columns["segment_length"].append([len(ids) for _, _, ids in row.segments])
+        columns["segment_language"].append([-1 for _ in row.segments])
+        columns["segment_quality"].append([-1 for _ in row.segments])
         columns["segment_bytes"].append([3 * int(np.count_nonzero(ids)) for _, _, ids in row.segments])
         if "segment_start" in columns:
             columns["segment_start"].append([0 for _ in row.segments])
