@@ -14,6 +14,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from trainer.config import OptimizerConfig, ScheduleConfig
+from trainer.muon import Muon
 
 
 class DecoupledSGD(torch.optim.SGD):
@@ -37,9 +38,8 @@ def make_optimizers(model: nn.Module, config: OptimizerConfig) -> list[Optimizer
     """The optimisers that together update each parameter that requires a gradient once; step all of them.
 
     "adamw" and "sgd" are one. "muon" is Muon for the matrices of hidden layers and AdamW for all else (embeddings,
-    output layers, norms, biases). Muon's update is scaled by 0.2 * sqrt(longer side), which gives it the root mean
-    square of AdamW's, so one learning rate and one weight decay serve both (Liu et al. 2025, arXiv 2502.16982, section
-    2.2). Weight decay acts on matrices only (Loshchilov and Hutter 2019).
+    output layers, norms, biases), both at one learning rate and weight decay (trainer/muon.py says why that fits).
+    Weight decay acts on matrices only (Loshchilov and Hutter 2019).
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if config.name == "sgd":
@@ -49,15 +49,7 @@ def make_optimizers(model: nn.Module, config: OptimizerConfig) -> list[Optimizer
     others = [parameter for parameter in parameters if id(parameter) not in taken]
     made: list[Optimizer] = []
     if hidden:
-        made.append(
-            torch.optim.Muon(
-                hidden,
-                lr=config.lr,
-                momentum=config.momentum,
-                weight_decay=config.weight_decay,
-                adjust_lr_fn="match_rms_adamw",
-            )
-        )
+        made.append(Muon(hidden, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay))
     if others:
         betas = (config.beta1, config.beta2)
         made.append(torch.optim.AdamW(_groups(others, "weight_decay", config), lr=config.lr, betas=betas, fused=True))
