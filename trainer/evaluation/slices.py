@@ -1,0 +1,159 @@
+"""Loss, perplexity and bits per byte of packed rows and of texts, over all of them and by slice.
+
+Bits per byte = nats over all targets / ln 2 / bytes of all targets. It compares models with different tokenizers. The
+first token of a segment is not predicted, so its bytes must not count either: a segment's bytes are spread evenly
+over its text tokens (end of text stands for none) and only those of targets are added up.
+Perplexity = exp(nats / targets): by token, so it compares only models with one tokenizer.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from trainer.context import Context
+from trainer.data import RowReader
+from trainer.evaluation.scoring import LanguageModel, evaluation_mode, score_texts
+from trainer.objectives.base import Objective
+from trainer.objectives.causal import Causal, target_mask
+from trainer.stream import Batch
+
+UNKNOWN = "unknown"
+QUALITY_DECILES = tuple(str(decile) for decile in range(10))
+MAX_LOSS = 700.0  # exp of more is no float
+
+Figures = dict[str, float]
+
+
+class SliceNames(Protocol):
+    """The part of Data that names slices."""
+
+    @property
+    def sources(self) -> tuple[str, ...]: ...
+
+    @property
+    def languages(self) -> tuple[str, ...]: ...
+
+    @property
+    def end_of_text_id(self) -> int: ...
+
+
+def figures(nats: float, num_targets: float, num_bytes: float) -> Figures:
+    """Loss (nats per target), perplexity, num_targets; bits_per_byte where the bytes are known; {} for no target."""
+    if not num_targets:
+        return {}
+    loss = nats / num_targets
+    found = {"loss": loss, "perplexity": math.exp(min(loss, MAX_LOSS)), "num_targets": num_targets}
+    return found | ({"bits_per_byte": nats / math.log(2) / num_bytes} if num_bytes else {})
+
+
+class SliceSums:
+    """Nats, targets and bytes of targets: of all segments, and by source, language and quality decile."""
+
+    def __init__(self, names: SliceNames, device: torch.device) -> None:
+        self.kinds = {
+            "source": (*names.sources, UNKNOWN),
+            "language": (*names.languages, UNKNOWN),
+            "quality": (*QUALITY_DECILES, UNKNOWN),
+        }
+        self.totals = {
+            kind: torch.zeros(3, len(names), dtype=torch.float64, device=device) for kind, names in self.kinds.items()
+        }
+
+    def add(self, batch: Batch, sums: Tensor) -> None:
+        """sums: float64 (3, total_segments) of the batch: nats, targets, bytes."""
+        numbers = {
+            "source": batch.segment_source,
+            "language": batch.segment_language,
+            "quality": batch.segment_quality,
+        }
+        for kind, number in numbers.items():
+            place = np.where(number < 0, len(self.kinds[kind]) - 1, number)
+            self.totals[kind].index_add_(1, torch.from_numpy(place).to(sums.device), sums)
+
+    def add_over_workers(self, context: Context) -> None:
+        """Add up what all workers have seen."""
+        for total in self.totals.values():
+            context.add_over_workers(total)
+
+    def all(self) -> Figures:
+        """The figures of all segments."""
+        return figures(*self.totals["source"].sum(dim=1).tolist())
+
+    def by(self, kind: str) -> dict[str, Figures]:
+        """Figures of each slice that has targets; {} where no segment is in a named slice."""
+        columns = self.totals[kind].T.tolist()
+        found = {name: figures(*column) for name, column in zip(self.kinds[kind], columns, strict=True) if column[1]}
+        return {} if set(found) <= {UNKNOWN} else found
+
+
+def sums_by_slice(
+    model: nn.Module,
+    objective: Objective,
+    rows: RowReader,
+    names: SliceNames,
+    micro_batch: int,
+    context: Context,
+) -> SliceSums:
+    """Read all rows, each worker every n-th batch of micro_batch rows, and add up over the workers.
+
+    Every worker makes the same number of forward passes, as collectives inside a model need: one that has no batch
+    left reads the first and does not count it.
+    """
+    found = SliceSums(names, context.device)
+    for start in range(0, rows.num_rows, micro_batch * context.world_size):
+        mine = start + micro_batch * context.rank
+        first = mine if mine < rows.num_rows else 0
+        batch = rows.read(np.arange(first, min(first + micro_batch, rows.num_rows), dtype=np.int64))
+        with evaluation_mode(model):
+            losses = objective.losses(model, objective.tensors(batch, context.device))
+        if mine < rows.num_rows:
+            num_bytes = torch.from_numpy(target_bytes(objective, batch, names.end_of_text_id)).to(context.device)
+            found.add(batch, torch.cat([losses.by_segment(batch.total_segments), num_bytes[None]]))
+    found.add_over_workers(context)
+    return found
+
+
+def target_bytes(objective: Objective, batch: Batch, end_of_text_id: int) -> npt.NDArray[np.float64]:
+    """float64 (total_segments,): bytes that the targets of each segment stand for; 0 for all but next-token targets."""
+    if not isinstance(objective, Causal):
+        return np.zeros(batch.total_segments)
+    targets = target_mask(batch)
+    weights = batch.token_bytes(end_of_text_id)[:, 1:][targets]
+    numbers = batch.segment_number[:, 1:][targets]
+    return np.bincount(numbers, weights=weights, minlength=batch.total_segments).astype(np.float64)
+
+
+def validate(
+    model: nn.Module, objective: Objective, rows: RowReader, names: SliceNames, micro_batch: int, context: Context
+) -> dict[str, Any]:
+    """What a metrics line says of the validation rows; {} where the rows hold no target.
+
+    validation_loss (nats per target), validation_bits_per_byte, and validation_by_source, _by_language and
+    _by_quality: the figures of each slice, where it is known.
+    """
+    sums = sums_by_slice(model, objective, rows, names, micro_batch, context)
+    overall = sums.all()
+    metrics: dict[str, Any] = {f"validation_{key}": overall[key] for key in ("loss", "bits_per_byte") if key in overall}
+    slices = {f"validation_by_{kind}": sums.by(kind) for kind in sums.kinds}
+    return metrics | {key: found for key, found in slices.items() if found}
+
+
+def text_figures(language_model: LanguageModel, texts: Sequence[str], slices: Sequence[str]) -> dict[str, Figures]:
+    """Figures by slice of texts, each read as a document of a corpus: with an end of text, its first token given.
+
+    slices: the name of each text's slice. Texts without a target are in no figure.
+    """
+    ids = [[*tokens, language_model.end_of_text_id] for tokens in language_model.encode(texts)]
+    nats = -score_texts(language_model, ids)
+    num_given = 0 if language_model.start_id is not None else 1
+    sums: dict[str, npt.NDArray[np.float64]] = {}
+    for name, text, tokens, loss in zip(slices, texts, ids, nats.tolist(), strict=True):
+        num_text = len(tokens) - 2 + num_given  # without start_id and end of text
+        num_bytes = len(text.encode()) * (num_text - num_given) / num_text if num_text else 0.0
+        sums[name] = sums.get(name, np.zeros(3)) + np.array([loss, len(tokens) - 1, num_bytes])
+    return {name: found for name, total in sums.items() if (found := figures(*total.tolist()))}
