@@ -108,6 +108,7 @@ class Documents:
     def __init__(self, table: pa.Table) -> None:
         self.table = table
         self._words: dict[WordDefinition, Words] = {}
+        self._edited: tuple[pa.Array, Documents] | None = None
 
     @property
     def num_documents(self) -> int:
@@ -134,11 +135,16 @@ class Documents:
         return find_lines(self.text)
 
     def with_text(self, text: pa.Array) -> "Documents":
-        """The same documents with other text; where it differs, shared views are made anew."""
+        """The same documents with other text; where it differs, shared views are made anew.
+
+        The latest are kept: an edit that looked at its own result leaves the views to the filters after it.
+        """
         if pa.chunked_array([text], text.type).equals(self.table["text"]):
             return self
-        index = self.table.schema.get_field_index("text")
-        return Documents(self.table.set_column(index, "text", text))
+        if self._edited is None or self._edited[0] is not text:
+            index = self.table.schema.get_field_index("text")
+            self._edited = text, Documents(self.table.set_column(index, "text", text))
+        return self._edited[1]
 
 
 @dataclass(frozen=True)

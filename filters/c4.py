@@ -57,9 +57,7 @@ from pydantic import Field
 
 from filters.bad_words import count_bad_words, read_bad_words
 from filters.base import Bound, Columns, Documents, Edit, FilePath
-from filters.kernels.buffers import text_buffers
 from filters.kernels.c4_lines import COUNTS, LineRules, clean_lines, strip_texts
-from filters.kernels.lines import find_lines
 from filters.kernels.tallies import sum_by_document
 from filters.sentences import SentenceDefinition, count_sentences, sentences_version
 
@@ -114,23 +112,24 @@ class C4(Edit):
         text, counts = clean_lines(documents.text, rules)
         columns = dict(zip(COUNTS, counts.astype(np.float64), strict=True))
         if self.sentences != "native":
-            columns["num_sentences"] = np.where(columns["num_lines_kept"] > 0, self._count_sentences(text), 0.0)
+            sentences = self._count_sentences(documents.with_text(text))
+            columns["num_sentences"] = np.where(columns["num_lines_kept"] > 0, sentences, 0.0)
         columns["num_bad_words"] = (
             np.zeros(documents.num_documents) if self.bad_words is None else count_bad_words(text, self.bad_words)
         )
         lines = documents.lines
         num_chars = sum_by_document(lines.num_chars, lines.offsets) + lines.num_line_ends
-        return strip_texts(text), {"num_chars": num_chars.astype(np.float64), **columns}
+        stripped = strip_texts(text)
+        # The filters after this one take over the words that sentences were counted by.
+        return text if stripped.equals(text) else stripped, {"num_chars": num_chars.astype(np.float64), **columns}
 
     def _words_version(self) -> str | None:
         return sentences_version(self.sentences)
 
-    def _count_sentences(self, text: pa.Array) -> npt.NDArray[np.float64]:
+    def _count_sentences(self, documents: Documents) -> npt.NDArray[np.float64]:
         """Sentences of the lines of each text, each line on its own: float64 (num_documents,)."""
-        buffers = text_buffers(text)
-        lines = find_lines(buffers)
-        counts = count_sentences(buffers, lines, self.sentences)
-        return sum_by_document(counts, lines.offsets).astype(np.float64)
+        counts = count_sentences(documents, self.sentences)
+        return sum_by_document(counts, documents.lines.offsets).astype(np.float64)
 
     def score(self, documents: Documents) -> Columns:
         """The columns of `edit`, for those who do not want the text."""

@@ -12,24 +12,24 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from filters.kernels.buffers import TextBuffers
-from filters.kernels.lines import Lines
+from filters.base import Documents
 from filters.kernels.punkt import find_sentences
 from filters.kernels.sentences import count_native_sentences
 from filters.kernels.spacy_sentences import count_spacy_sentences
 from filters.punkt import load_english
-from filters.words import find_words, words_version
+from filters.words import words_version
 
 SentenceDefinition = Literal["native", "spacy", "punkt"]
 
 
-def count_sentences(text: TextBuffers, lines: Lines, definition: SentenceDefinition) -> npt.NDArray[np.int64]:
-    """Sentences of each line, on its own: int64 (num_lines,).
+def count_sentences(documents: Documents, definition: SentenceDefinition) -> npt.NDArray[np.int64]:
+    """Sentences of each line of each document, on its own: int64 (num_lines,).
 
     Raises RecipeError where what the definition needs is not installed, ModelError where that is broken.
     """
+    text, lines = documents.text, documents.lines
     if definition == "spacy":
-        return count_spacy_sentences(text, find_words(text, "spacy_en"), lines.starts, lines.ends)
+        return count_spacy_sentences(text, documents.words("spacy_en"), lines.starts, lines.ends)
     if definition == "native":
         return count_native_sentences(text, lines.starts, lines.ends)
     return np.diff(find_sentences(text, lines.starts, lines.ends, load_english().table).offsets)

@@ -201,3 +201,12 @@ def test_sentences_can_be_counted_by_spacy_line_by_line() -> None:
 def test_settings_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         C4(**wrong)
+
+
+def test_filters_after_the_edit_take_over_the_words_that_it_counted_sentences_by() -> None:
+    documents = Documents(batch(["The river rises slowly. It is long.\nno mark", "It was a very long day."]))
+    text, _ = C4(sentences="spacy").edit(documents)
+    edited = documents.with_text(text)
+    assert edited is documents.with_text(text)
+    assert edited.words("spacy_en") is documents.with_text(text).words("spacy_en")
+    assert edited.text.offsets.tolist() == [0, 35, 58]

