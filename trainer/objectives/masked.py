@@ -1,0 +1,113 @@
+"""Masked language modelling on packed rows: some text tokens are hidden, and the model says what they were.
+
+What is hidden is a pure function of seed, row, its place in training and the token's position, so it is the same on
+any number of workers and after a resume, and new each time that a row is read again. Documents do not see each other:
+attention is masked by segment, and positions start again with each. End of text is never hidden and never drawn.
+Source: Devlin et al. 2019, section 3.1; a token is chosen on its own, not a fixed number in each row.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainer.bert import SpecialIds
+from trainer.config import MaskingConfig, TrainConfig
+from trainer.draws import below, draw, fraction
+from trainer.model import positions_in_segment
+from trainer.objectives.base import Losses
+from trainer.objectives.causal import IGNORED
+from trainer.order import Rows
+from trainer.stream import Batch
+
+if TYPE_CHECKING:
+    from trainer.data import Data
+
+
+@dataclass(frozen=True)
+class Masking:
+    """How tokens are hidden. vocab_size: of the corpus, whose tokens are below it; the special ids follow."""
+
+    config: MaskingConfig
+    seed: int
+    vocab_size: int
+    end_of_text_id: int
+
+    @classmethod
+    def of(cls, config: TrainConfig, data: "Data") -> "Masking":
+        """What a run's config and data say."""
+        return cls(config.masking, config.seed, data.vocab_size, data.end_of_text_id)
+
+    def is_text(self, batch: Batch) -> npt.NDArray[np.bool_]:
+        """Bool (num_rows, length + 1): neither padding nor end of text."""
+        is_text: npt.NDArray[np.bool_] = (batch.segment >= 0) & (batch.tokens != self.end_of_text_id)
+        return is_text
+
+    def draw(self, what: str, batch: Batch, *counters: Rows) -> npt.NDArray[np.uint64]:
+        """uint64 (num_rows, ...): draws for each row of a batch, by counters of one or more dimensions (n,) each."""
+        rows, samples = batch.rows[:, None], batch.samples[:, None]
+        return draw(f"{what}\0{self.seed}", rows, samples, *counters)
+
+    def hide(self, batch: Batch) -> tuple[Rows, Rows]:
+        """int64 (num_rows, length + 1) twice: the tokens that the model sees; those to predict, IGNORED elsewhere."""
+        position = np.arange(batch.tokens.shape[1])
+        tokens = batch.tokens.astype(np.int64)
+        is_target = self.is_text(batch) & (fraction(self.draw("masked", batch, position)) < self.config.ratio)
+        # Any text token, the hidden one too; end of text is stepped over.
+        other = below(self.draw("other token", batch, position), self.vocab_size - 1)
+        other += other >= self.end_of_text_id
+        action = fraction(self.draw("action", batch, position))
+        seen = np.where(action < self.config.mask_ratio + self.config.random_ratio, other, tokens)
+        seen = np.where(action < self.config.mask_ratio, SpecialIds.after(self.vocab_size).mask, seen)
+        return np.where(is_target, seen, tokens), np.where(is_target, tokens, IGNORED)
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """A batch on a device, all int64 (B, T): what is seen; segment within the row, -1 for padding; target, IGNORED
+    where there is none; number of the segment, counted over the batch.
+    """
+
+    inputs: Tensor
+    segment: Tensor
+    target: Tensor
+    number: Tensor
+
+
+def same_segment(segment_BT: Tensor) -> Tensor:
+    """Bool (B, 1, T, T): who may see whom, for transformers' attention "sdpa"."""
+    return (segment_BT[:, :, None] == segment_BT[:, None, :])[:, None]
+
+
+def token_losses(logits_BTV: Tensor, target_BT: Tensor) -> Tensor:
+    """float32 (B, T): nats, 0 where the target is IGNORED."""
+    flat = logits_BTV.flatten(0, 1).float()
+    return F.cross_entropy(flat, target_BT.flatten(), ignore_index=IGNORED, reduction="none").view_as(target_BT)
+
+
+def on_device(arrays: tuple[npt.NDArray[Any], ...], device: torch.device) -> list[Tensor]:
+    """The arrays as tensors."""
+    return [torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays]
+
+
+@dataclass(frozen=True)
+class Masked:
+    """The objective of a BertForMaskedLM: all length + 1 tokens of a row are seen."""
+
+    masking: Masking
+
+    def tensors(self, batch: Batch, device: torch.device) -> Tensors:
+        seen, target = self.masking.hide(batch)
+        return Tensors(*on_device((seen, batch.segment, target, batch.segment_number), device))
+
+    def losses(self, model: nn.Module, tensors: Tensors) -> Losses:
+        logits_BTV = model(
+            input_ids=tensors.inputs,
+            attention_mask=same_segment(tensors.segment),
+            position_ids=positions_in_segment(tensors.segment),
+        ).logits
+        return Losses(token_losses(logits_BTV, tensors.target), tensors.target != IGNORED, tensors.number)
