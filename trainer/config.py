@@ -17,7 +17,7 @@ from manifests.strict import explain_validation
 OPERATIONAL = frozenset(
     {
         "micro_batch", "eval_every", "checkpoint_every", "keep_checkpoints", "report_every",
-        "activation_checkpointing", "compile", "parallel",
+        "activation_checkpointing", "compile", "parallel", "evaluation",
     }
 )  # fmt: skip
 
@@ -47,6 +47,7 @@ class ModelConfig(Strict):
     kv_heads: int = Field(default=2, ge=1)  # fewer than heads: grouped-query attention; a BERT has none
     hidden: int = Field(default=384, ge=1)  # width of the feed-forward layer (SwiGLU)
     rope_theta: float = Field(default=10_000.0, gt=0.0)
+    norm_epsilon: float = Field(default=1e-5, gt=0.0)  # what RMSNorm adds to the mean square
     tied: bool = True  # the output layer is the embedding matrix
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)  # of what each attention and feed-forward layer adds
     vocab_size: int | None = Field(default=None, ge=2)  # None: the tokenizer's; more pads the embedding matrix
@@ -162,6 +163,15 @@ class ExamplesConfig(Strict):
     beta: float = Field(default=0.1, gt=0.0)  # preference: DPO's weight of the distance to the reference model
 
 
+class EvaluationConfig(Strict):
+    """A file of items that the model is asked, one JSON object a line; docs/evaluation.md has the keys of each kind."""
+
+    kind: Literal["texts", "choices", "generate", "bias"]
+    path: str
+    max_tokens: int = Field(default=32, ge=1)  # generate alone
+    stop_at_newline: bool = True  # generate alone
+
+
 class TrainConfig(Strict):
     """Everything that, with the data, decides a run. Batches are counted in packed rows."""
 
@@ -193,6 +203,7 @@ class TrainConfig(Strict):
     lora: LoraConfig | None = None
     distill: DistillConfig | None = None
     early_stopping: EarlyStoppingConfig | None = None
+    evaluation: tuple[EvaluationConfig, ...] = Field(default=(), strict=False)  # asked at each evaluation
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
