@@ -10,10 +10,12 @@ from typing import Any
 import safetensors.torch
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import nn
 
 from manifests import shards
 from manifests.digest import digest_bytes
 from manifests.errors import InputError, IntegrityError, ManifestMismatch, RecipeError
+from trainer.architecture import Architecture, build
 from trainer.config import TrainConfig, different_keys
 from trainer.model import Decoder
 
@@ -35,10 +37,11 @@ class State(BaseModel):
     vocab_size: int
     length: int  # longest context the model was trained on, in tokens
     end_of_text_id: int
+    architecture: Architecture | None = None  # None: a decoder of the config's shape
     files: dict[str, str] = {}  # name -> SHA-256
 
 
-def save(out: str, state: State, model: Decoder, optimizer: torch.optim.Optimizer) -> str:
+def save(out: str, state: State, model: nn.Module, optimizer: torch.optim.Optimizer) -> str:
     """Write a checkpoint below `out`, remove the oldest beyond config.keep_checkpoints; returns its folder.
 
     Raises StorageError if it cannot be written.
@@ -85,15 +88,25 @@ def read_state(folder: str) -> State:
     return state
 
 
-def read_model(folder: str) -> tuple[Decoder, State]:
-    """The model of a checkpoint, on the CPU, and its state."""
+def read_model(folder: str) -> tuple[nn.Module, State]:
+    """The model of a checkpoint, on the CPU, low-rank updates merged into its weights, and its state."""
     state = read_state(folder)
-    model = Decoder(state.config.model, state.vocab_size, state.config.seed)
+    model: nn.Module
+    if state.architecture is None:
+        model = Decoder(state.config.model, state.vocab_size, state.config.seed)
+    else:
+        model = build(state.architecture, state.config.seed)
+    if state.config.lora is None:
+        load_weights(folder, state, model)
+        return model, state
+    from trainer.lora import add_lora, merge_lora
+
+    add_lora(model, state.config.lora, state.config.seed, train_head=False)
     load_weights(folder, state, model)
-    return model, state
+    return merge_lora(model), state
 
 
-def load_weights(folder: str, state: State, model: Decoder) -> None:
+def load_weights(folder: str, state: State, model: nn.Module) -> None:
     """Put the weights of a checkpoint into a model of the same shape."""
     model.load_state_dict(safetensors.torch.load(_read_checked(folder, state, MODEL)))
 

@@ -1,0 +1,172 @@
+"""What fine-tuning starts from, as far as the rows of its examples depend on it: tokenizer, end of text, lengths."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from manifests import manifest as corpus_manifest
+from manifests import shards
+from manifests.errors import InputError, ModelError, RecipeError
+from trainer import checkpoint
+from trainer.config import TrainConfig
+from trainer.tokenizer import FILE, Tokenizer, load_tokenizer
+
+HUGGING_FACE_CONFIG = "config.json"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """`folder`: the checkpoint's or the Hugging Face folder; None from scratch.
+
+    max_length: tokens that the model can see, None where nothing says so.
+    """
+
+    kind: Literal["scratch", "checkpoint", "hugging_face"]
+    folder: str | None
+    tokenizer: Tokenizer
+    tokenizer_uri: str
+    end_of_text_id: int
+    vocab_size: int
+    max_length: int | None = None
+    is_encoder_decoder: bool = False
+
+
+def find_init(init: str) -> tuple[Literal["checkpoint", "hugging_face"], str]:
+    """Which kind of model a path names, and its folder: of a run the last checkpoint. Raises InputError if it is none.
+
+    init: a checkpoint, a run, or a folder in the Hugging Face layout.
+    """
+    if shards.exists(shards.join(init, checkpoint.STATE)):
+        return "checkpoint", init
+    latest = checkpoint.latest_checkpoint(init)
+    if latest is not None:
+        return "checkpoint", latest
+    if shards.exists(shards.join(init, HUGGING_FACE_CONFIG)):
+        return "hugging_face", init
+    raise InputError(
+        f"init {init!r}: is no checkpoint, no run with a checkpoint, and no folder with {HUGGING_FACE_CONFIG}. "
+        "Name one of these on this machine."
+    )
+
+
+def read_origin(config: TrainConfig) -> Origin:
+    """The origin that config.init names. Raises InputError, ModelError and RecipeError with what is missing."""
+    if config.init is None:
+        return _scratch(config)
+    kind, folder = find_init(config.init)
+    return _from_checkpoint(folder, config) if kind == "checkpoint" else _from_hugging_face(folder, config)
+
+
+def read_hugging_face_config(folder: str) -> dict[str, Any]:
+    """config.json of a folder in the Hugging Face layout. Raises ModelError if it is not an object."""
+    uri = shards.join(folder, HUGGING_FACE_CONFIG)
+    found = _json(uri)
+    if "model_type" not in found:
+        raise ModelError(f"{uri}: has no key model_type: not a model's config of the transformers library.")
+    return found
+
+
+def _scratch(config: TrainConfig) -> Origin:
+    uri = config.examples.tokenizer
+    if uri is None:
+        raise RecipeError(
+            "examples need a tokenizer: set init to the model to start from, or, to train from scratch, "
+            f"examples.tokenizer to a {FILE} or to a corpus whose tokenizer is taken."
+        )
+    end_of_text_id = None
+    if not uri.endswith(".json") or uri.endswith(corpus_manifest.NAME):
+        manifest = corpus_manifest.read_manifest(uri)
+        end_of_text_id = manifest.tokenizer.end_of_text_id
+        uri = shards.join(corpus_manifest.corpus_root(uri), manifest.tokenizer.path)
+    tokenizer = _load(uri)
+    if end_of_text_id is None:
+        end_of_text_id = _end_of_text(tokenizer, uri)
+    size = config.model.vocab_size or max(tokenizer.vocab_size, end_of_text_id + 1)
+    if size < max(tokenizer.vocab_size, end_of_text_id + 1):
+        raise RecipeError(f"model.vocab_size is {size}, the tokenizer {uri} has {tokenizer.vocab_size} ids.")
+    return Origin("scratch", None, tokenizer, uri, end_of_text_id, size)
+
+
+def _from_checkpoint(folder: str, config: TrainConfig) -> Origin:
+    state = checkpoint.read_state(folder)
+    run = folder.rstrip("/").rsplit(f"/{checkpoint.FOLDER}/", 1)[0]
+    uri = config.examples.tokenizer or shards.join(run, FILE)
+    tokenizer = _load(uri)
+    _check_fits(tokenizer, state.vocab_size, uri, folder)
+    facts = state.architecture
+    return Origin(
+        "checkpoint", folder, tokenizer, uri, state.end_of_text_id, state.vocab_size, state.length,
+        facts is not None and facts.kind == "seq2seq",
+    )  # fmt: skip
+
+
+def _from_hugging_face(folder: str, config: TrainConfig) -> Origin:
+    facts = read_hugging_face_config(folder)
+    uri = config.examples.tokenizer or shards.join(folder, FILE)
+    if not shards.exists(uri):
+        raise ModelError(
+            f"{uri}: there is no such file. A folder with a sentencepiece or vocab.txt tokenizer alone is converted by "
+            f"transformers.AutoTokenizer.from_pretrained({folder!r}).save_pretrained({folder!r})."
+        )
+    tokenizer = _load(uri)
+    text = facts.get("text_config") or facts
+    size = text.get("vocab_size")
+    if not isinstance(size, int):
+        raise ModelError(f"{folder}/{HUGGING_FACE_CONFIG}: has no vocab_size: this kind of model cannot be fine-tuned.")
+    _check_fits(tokenizer, size, uri, folder)
+    lengths = [text[key] for key in ("max_position_embeddings", "n_positions") if isinstance(text.get(key), int)]
+    # T5 writes n_positions, but its positions are relative.
+    max_length = lengths[0] if lengths and not facts.get("relative_attention_num_buckets") else None
+    end_of_text_id = _hugging_face_end(folder, facts, tokenizer)
+    return Origin(
+        "hugging_face", folder, tokenizer, uri, end_of_text_id, size, max_length,
+        bool(facts.get("is_encoder_decoder")),
+    )  # fmt: skip
+
+
+def _hugging_face_end(folder: str, facts: dict[str, Any], tokenizer: Tokenizer) -> int:
+    """Models without an end of text, such as BERT, end a text with the suffix of their tokenizer."""
+    generation = shards.join(folder, "generation_config.json")
+    also = _json(generation) if shards.exists(generation) else {}
+    for found in (facts.get("eos_token_id"), also.get("eos_token_id")):
+        first = found[0] if isinstance(found, list) and found else found
+        if isinstance(first, int):
+            return first
+    if tokenizer.suffix:
+        return tokenizer.suffix[-1]
+    return _end_of_text(tokenizer, f"{folder}/{FILE}")
+
+
+def _end_of_text(tokenizer: Tokenizer, uri: str) -> int:
+    names = ("<|endoftext|>", "<|end_of_text|>", "</s>", "<eos>", "<|im_end|>", "[SEP]", "[EOS]")
+    found = next((tokenizer.special[name] for name in names if name in tokenizer.special), None)
+    if found is None:
+        raise ModelError(f"{uri}: has no special token that ends a text; one of {', '.join(names)} is needed.")
+    return found
+
+
+def _load(uri: str) -> Tokenizer:
+    if uri.endswith(".tiktoken"):
+        raise ModelError(
+            f"{uri}: examples are encoded with a {FILE}; this model's corpus was built with a .tiktoken file. "
+            "Name the same vocabulary as a tokenizer.json in examples.tokenizer."
+        )
+    return load_tokenizer(uri)
+
+
+def _check_fits(tokenizer: Tokenizer, vocab_size: int, uri: str, folder: str) -> None:
+    if tokenizer.vocab_size > vocab_size:
+        raise ModelError(
+            f"{uri}: has {tokenizer.vocab_size} tokens, the model {folder} has {vocab_size}: not its tokenizer. "
+            "Remove examples.tokenizer, or name the model's own."
+        )
+
+
+def _json(uri: str) -> dict[str, Any]:
+    try:
+        found = json.loads(shards.read_bytes(uri))
+    except ValueError as error:
+        raise ModelError(f"{uri}: is not JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{uri}: is not a JSON object.")
+    return found
