@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from manifests import shards
-from manifests.errors import InputError, IntegrityError, StorageError
+from manifests.errors import InputError, IntegrityError, StorageError, storage_error
 from manifests.shards import TableWriter
 
 TEXTS = pa.table({"id": list(range(9)), "text": pa.array([f"text {n}" * 50 for n in range(9)], pa.large_string())})
@@ -99,7 +99,7 @@ def test_full_disk_fails_with_what_to_do():
     with pytest.raises(OSError, match="No space left"), open("/dev/full", "wb", buffering=0) as full:
         full.write(b"x")
     with pytest.raises(StorageError, match="same command again: finished work is kept"):
-        raise shards.storage_error("out", OSError(errno.ENOSPC, "No space left on device"))
+        raise storage_error("out", OSError(errno.ENOSPC, "No space left on device"))
 
 
 def test_broken_parquet_is_named(tmp_path):
@@ -129,7 +129,7 @@ def test_damage_inside_a_parquet_file_is_named_with_the_remedy(tmp_path):
     assert shards.read_table(str(path), ["id"]).equals(TEXTS.select(["id"]))
 
 
-@pytest.mark.parametrize("page", ["data_page_offset", "data_page_offset"])
+@pytest.mark.parametrize("page", ["dictionary_page_offset", "data_page_offset"])
 def test_a_flipped_bit_in_any_page_is_found_also_where_the_file_is_read_in_part(tmp_path, page):
     # Random numbers, which zstd stores as they are: without checksums a flipped bit is just another number.
     values = np.random.default_rng(5).permutation(np.arange(1000, dtype=np.uint64) << np.uint64(40))
