@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from trainer.config import ModelConfig
 
-NORM_EPSILON = 1e-5
 INIT_STD = 0.02
 
 
@@ -109,9 +108,9 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.input_layernorm = nn.RMSNorm(config.width, eps=NORM_EPSILON)
+        self.input_layernorm = nn.RMSNorm(config.width, eps=config.norm_epsilon)
         self.self_attn = Attention(config)
-        self.post_attention_layernorm = nn.RMSNorm(config.width, eps=NORM_EPSILON)
+        self.post_attention_layernorm = nn.RMSNorm(config.width, eps=config.norm_epsilon)
         self.mlp = Mlp(config)
 
     def forward(self, x_BTW: Tensor, layout: Layout) -> Tensor:
@@ -127,7 +126,7 @@ class Body(nn.Module):
         super().__init__()
         self.embed_tokens = nn.Embedding(vocab_size, config.width)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = nn.RMSNorm(config.width, eps=NORM_EPSILON)
+        self.norm = nn.RMSNorm(config.width, eps=config.norm_epsilon)
 
     def forward(self, tokens_BT: Tensor, layout: Layout) -> Tensor:
         x_BTW: Tensor = self.embed_tokens(tokens_BT)
