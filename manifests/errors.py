@@ -14,6 +14,8 @@ GristmillError(ValueError)
 A message says what happened, where (file, row, column, key), and how to fix it.
 """
 
+import errno
+
 
 class GristmillError(ValueError):
     """Base of all errors that a user of gristmill can cause or mend."""
@@ -53,3 +55,16 @@ class StorageError(GristmillError):
 
 class JobFailed(GristmillError):
     """A cluster job or one of its workers ended without success."""
+
+
+def storage_error(uri: str, error: OSError) -> StorageError:
+    """The StorageError for a failed write, with the remedy for the usual causes."""
+    cause = error.strerror or str(error)
+    remedy = {
+        errno.ENOSPC: "Free space or choose another --out, then run the same command again: finished work is kept.",
+        errno.EDQUOT: "Free space or choose another --out, then run the same command again: finished work is kept.",
+        errno.EFBIG: "Raise the limit of ulimit -f, then run the same command again: finished work is kept.",
+        errno.EACCES: "Give this user write permission there, or choose another --out.",
+        errno.EROFS: "The file system is read-only; choose another --out.",
+    }.get(error.errno or 0, "Check the path and the connection, then run the same command again.")
+    return StorageError(f"{uri}: cannot be written: {cause}. {remedy}")

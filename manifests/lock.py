@@ -15,8 +15,8 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from manifests.errors import StorageError
-from manifests.shards import filesystem, is_local, join, storage_error
+from manifests.errors import StorageError, storage_error
+from manifests.shards import filesystem, is_local, join
 
 NAME = ".lock"
 # What flock answers on file systems that do not know it, as Lustre mounted without the option `flock`.

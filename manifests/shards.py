@@ -5,7 +5,6 @@ name in the same folder, synced and renamed; on object stores a file is put in o
 """
 
 import contextlib
-import errno
 import functools
 import hashlib
 import os
@@ -22,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from manifests.errors import InputError, IntegrityError, StorageError
+from manifests.errors import InputError, IntegrityError, StorageError, storage_error
 
 # Version marks that file systems give, best first; a local file has its modification time.
 _MARKS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
@@ -171,19 +170,6 @@ def _write_remote(uri: str) -> Iterator[_HashingFile]:
         file.flush()
         fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
         fs.put_file(file.name, path)
-
-
-def storage_error(uri: str, error: OSError) -> StorageError:
-    """The StorageError for a failed write, with the remedy for the usual causes."""
-    cause = error.strerror or str(error)
-    remedy = {
-        errno.ENOSPC: "Free space or choose another --out, then run the same command again: finished work is kept.",
-        errno.EDQUOT: "Free space or choose another --out, then run the same command again: finished work is kept.",
-        errno.EFBIG: "Raise the limit of ulimit -f, then run the same command again: finished work is kept.",
-        errno.EACCES: "Give this user write permission there, or choose another --out.",
-        errno.EROFS: "The file system is read-only; choose another --out.",
-    }.get(error.errno or 0, "Check the path and the connection, then run the same command again.")
-    return StorageError(f"{uri}: cannot be written: {cause}. {remedy}")
 
 
 def write_bytes(uri: str, data: bytes, path: str = "") -> FileEntry:
