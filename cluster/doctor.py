@@ -117,13 +117,17 @@ def warm(recipe: str | None = None) -> float:
 def on_sample(name: str, sample: "Recipe", folder: str) -> "Recipe":
     """A recipe or preset that reads the sample's sources, without what would end its build or skip measures."""
     from corpus.recipe_file import presets, read_recipe
+    from manifests.errors import InputError
 
     path = name
     if name in presets():
         path = f"{folder}/preset.toml"
         source = '[[source]]\nname = "sample"\nformat = "text"\npaths = ["*"]\n'
         Path(path).write_text(f'name = "warm"\npreset = "{name}"\n{source}', "utf-8")
-    recipe = read_recipe(path)
+    try:
+        recipe = read_recipe(path)
+    except InputError as error:
+        raise InputError(f"{error} Give a recipe file or a preset: {', '.join(presets())}.") from None
     dedup = {"against": [], "max_lost_ratio": 1.0}
     changes = {
         "source": sample.source,

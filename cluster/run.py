@@ -22,6 +22,9 @@ from manifests.manifest import Manifest, corpus_root, read_manifest
 LABELS = {
     "copy": "take over files",
     "score": "read, measure, decide",
+    "dedup": "check earlier duplicates",
+    "lines": "check earlier lines",
+    "tokenizer": "check earlier tokenizer",
     "dedup: collect equal": "sort keys of documents",
     "dedup: pair equal": "find equal documents",
     "dedup: collect bands": "sort signature bands",

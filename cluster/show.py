@@ -66,6 +66,8 @@ def manifest(console: Console, out: str, made: "Manifest") -> None:
     pages = ", ".join(f"{fates.get(fate, 0):,} {fate}" for fate in FATES if fate in fates or fate != "removed")
     note = f" ({beside:,} requests, metadata and the like)" if beside else ""
     console.print(plain(f"{made.name}: {records:,} records{note}; of {records - beside:,} pages and texts {pages}"))
+    if older := made.counts["duplicate_in"]:
+        console.print(plain(f"{_documents(sum(older.values()))} lost to older corpora: {_listed(older)}"))
     packing = made.packing
     console.print(
         plain(
@@ -83,8 +85,18 @@ def report(console: Console, out: str, content: dict[str, Any]) -> None:
     """The headline of report.json."""
     console.print(table("records by fate", _pairs(content["counts"]["fate"], "fate")))
     console.print(table("not kept, by reason", _pairs(content["counts"]["reason"], "reason")))
+    if older := content["counts"]["duplicate_in"]:
+        console.print(table("lost to older corpora", _pairs(older, "corpus")))
     console.print(table("kept, by language", _pairs(content["counts"]["kept_language"], "language")))
     console.print(plain(f"report {out.rstrip('/')}/report.html"))
+
+
+def _documents(num_documents: int) -> str:
+    return f"{num_documents:,} document{'' if num_documents == 1 else 's'}"
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
 def _pairs(counts: dict[str, int], name: str) -> list[dict[str, Any]]:
@@ -187,8 +199,8 @@ def removed(console: Console, result: "Removed") -> None:
     """What was taken out, what came of it, and where it had been."""
     for line in result.not_found:
         console.print(plain(f"not found: {line}", 1000), soft_wrap=True)
-    by_reason = ", ".join(f"{reason} {count:,}" for reason, count in result.num_removed.items())
-    console.print(plain(f"{result.parent}: {len(result.removed):,} documents to remove ({by_reason or 'none'})"))
+    by_reason = _listed(result.num_removed) or "none"
+    console.print(plain(f"{result.parent}: {_documents(len(result.removed))} to remove ({by_reason})"))
     _first(console, "removed", result.removed, ["doc_id", "url", "fate", "reason", "asked"])
     _first(console, "come in", result.readmitted, ["doc_id", "url", "reason", "duplicate_of"])
     _first(console, "go out", result.displaced, ["doc_id", "url", "reason", "duplicate_of"])

@@ -76,15 +76,26 @@ def unit_facts(record: Record) -> UnitFacts:
 def packing_facts(recipe: Recipe, made: list[Shard], slices: Slices) -> PackingFacts:
     """Rows and tokens of the packed shards together."""
     packed = [shard for shard in made if shard.kind == "packed"]
+    return PackingFacts(length=recipe.pack.length, **_filling(recipe, packed), **asdict(slices))
+
+
+def packed_sources(recipe: Recipe, made: list[Shard]) -> list[dict[str, Any]]:
+    """For each source with packed shards, in the recipe's order: source, num_rows, num_tokens ... as packing_facts."""
+    by_source = {
+        source.name: [shard for shard in made if shard.kind == "packed" and shard.source == source.name]
+        for source in recipe.source
+    }
+    return [{"source": name, **_filling(recipe, packed)} for name, packed in by_source.items() if packed]
+
+
+def _filling(recipe: Recipe, packed: list[Shard]) -> dict[str, Any]:
     rows, tokens = sum(shard.rows for shard in packed), sum(shard.tokens for shard in packed)
-    return PackingFacts(
-        length=recipe.pack.length,
-        num_rows=rows,
-        num_validation_rows=sum(shard.rows for shard in packed if shard.split == "validation"),
-        num_tokens=tokens,
-        efficiency=round(tokens / max(1, rows * (recipe.pack.length + 1)), 6),
-        **asdict(slices),
-    )
+    return {
+        "num_rows": rows,
+        "num_validation_rows": sum(shard.rows for shard in packed if shard.split == "validation"),
+        "num_tokens": tokens,
+        "efficiency": round(tokens / max(1, rows * (recipe.pack.length + 1)), 6),
+    }
 
 
 def bounds_of(recipe: Recipe) -> list[dict[str, Any]]:

@@ -272,6 +272,7 @@ class Build:
     def _write_report(self, manifest: Manifest, audited: dict[str, Any]) -> None:
         content = manifest.model_dump(mode="json", include={"name", "recipe", "counts", "sources", "versions"})
         content["tokens"] = manifest.packing.model_dump() | {"vocab_size": manifest.tokenizer.vocab_size}
+        content["packed_sources"] = facts.packed_sources(self.recipe, manifest.shards)
         content["audit"] = audited
         content["report_component_size"] = self.recipe.dedup.report_component_size
         content["item_files"] = facts.item_files(self.recipe)

@@ -33,9 +33,13 @@ def scan(out: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
 
 
 def counts(out: str) -> dict[str, dict[str, int]]:
-    """Documents by fate, stage, reason, language and source, kept documents by language and source; sorted keys."""
-    frame = scan(out, ["fate", "stage", "reason", "language.label", "source"]).rename({"language.label": "language"})
-    tables = {name: _count(frame, name) for name in ("fate", "stage", "reason", "language", "source")}
+    """Documents by fate, stage, reason, language and source, kept documents by language and source; sorted keys.
+
+    `duplicate_in`: duplicates of what an older corpus keeps, by that corpus.
+    """
+    columns = ["fate", "stage", "reason", "language.label", "source", "duplicate_in"]
+    frame = scan(out, columns).rename({"language.label": "language"})
+    tables = {name: _count(frame, name) for name in ("fate", "stage", "reason", "language", "source", "duplicate_in")}
     kept = frame.filter(pl.col("fate") == "kept")
     return tables | {"kept_language": _count(kept, "language"), "kept_source": _count(kept, "source")}
 

@@ -111,7 +111,7 @@ class Manifest(Part):
     tokenizer: TokenizerFacts
     packing: PackingFacts
     models: dict[str, str]  # config field -> sha256 of the model or list file
-    counts: dict[str, dict[str, int]]  # fate, stage, reason, language, source, kept_language, kept_source -> documents
+    counts: dict[str, dict[str, int]]  # documents by fate, stage, reason and more: see ledger.counts
     schemas: dict[str, str]
     versions: dict[str, str]
     parents: list[str] = []

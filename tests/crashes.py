@@ -62,6 +62,7 @@ shards = 3
 [pack]
 length = 64
 validation_ratio = 0.1
+quality = "gopher_quality.mean_word_chars"
 """
 NUM_LINE_FILES = 5
 WORDS = [first + last for first in ("bar", "cod", "dun", "fil", "gar", "hol") for last in ("low", "mer", "ness", "ton")]

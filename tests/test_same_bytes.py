@@ -147,6 +147,7 @@ EDGES = {
     "tokenize.tokenizer=train:420": NAMES[6:],
     "tokenize.shards=2": NAMES[7:],
     "pack.validation_ratio=0.2": NAMES[7:],
+    "pack.quality=language.score": NAMES[7:],
     "pack.length=32": NAMES[9:],
 }
 

@@ -30,7 +30,8 @@ def older_corpora(config: Dedup, out: str) -> list[OlderCorpus]:
     """The corpora that `against` names, in its order. out: of the build, which cannot be one of them.
 
     Raises RecipeError for a corpus that is named twice, or is `out`; ManifestMismatch, with both settings, where one
-    was signed in another way; InputError, with the command that makes it again, where one of its files is missing.
+    was signed in another way; InputError where there is none, and, with the command that makes it again, where one
+    of its files is missing.
     """
     roots = [corpus_root(path) for path in config.against]
     for number, root in enumerate(roots):
@@ -40,7 +41,10 @@ def older_corpora(config: Dedup, out: str) -> list[OlderCorpus]:
             raise RecipeError(f"[dedup] against: {root} is named twice.")
     found = []
     for root in roots:
-        manifest = read_manifest(root)
+        try:
+            manifest = read_manifest(root)
+        except InputError as error:
+            raise InputError(f"[dedup] against: {error}") from None
         check_settings(config, manifest, root)
         found.append(OlderCorpus(manifest.digest, _units(config, root, manifest)))
     return found

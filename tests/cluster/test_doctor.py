@@ -103,7 +103,12 @@ def test_a_recipe_to_warm_keeps_its_filters_and_reads_the_sample(sample_recipe, 
     assert not wanted.short_circuit
     preset = doctor.on_sample("dclm", sample, str(tmp_path))
     assert [rule.semantics for rule in preset.filter if rule.rule == "gopher_quality"] == ["dclm"]
-    with pytest.raises(InputError, match="there is no such recipe file"):
+
+
+def test_a_name_that_is_no_recipe_is_answered_with_the_presets(sample_recipe, tmp_path):
+    sample = read_recipe(str(sample_recipe))
+    message = r"^dclmm: there is no such recipe file\. Give a recipe file or a preset: c4, .*dclm, .*gristmill@1"
+    with pytest.raises(InputError, match=message):
         doctor.on_sample("dclmm", sample, str(tmp_path))
 
 

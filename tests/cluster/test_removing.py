@@ -101,7 +101,7 @@ def test_the_command_tells_what_it_did_and_exits_with_1_for_what_is_not_found(ru
     code, out, err = run(*call)
     assert code == 1
     assert "not found: https://none.example/\n" in out
-    assert f"{sample_corpus}: 1 documents to remove (remove.urls 1)\n" in out
+    assert f"{sample_corpus}: 1 document to remove (remove.urls 1)\n" in out
     assert document["doc_id"] in out
     assert "made again: 1 of 5 units, 1 of 1 buckets\n" in out
     assert f"digest {read_manifest(str(tmp_path / 'new')).digest}\n" in out

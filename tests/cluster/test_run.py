@@ -80,6 +80,15 @@ def test_items_without_bytes_are_counted(clock, capsys):
     assert lines == ["shuffle and pack: 1/2, about 0:00:05 left", "shuffle and pack: 2/2"]
 
 
+@pytest.mark.parametrize("stage", ["dedup", "lines", "tokenizer"])
+def test_damage_of_a_stage_without_items_is_told_in_words(capsys, stage):
+    with progress() as watch:
+        watch(stage, 1, 1, (0, 0), {"damaged": ["duplicates/u.parquet: missing"]})
+    damage, line = capsys.readouterr().err.splitlines()
+    assert damage == "duplicates/u.parquet: missing; made again"
+    assert line.startswith("check earlier ")
+
+
 def test_a_bar_counts_down_from_the_first_unit_on(clock):
     column = run.TimeLeft()
     bars = Progress(column, console=Console(file=io.StringIO()), auto_refresh=False)

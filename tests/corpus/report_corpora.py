@@ -15,7 +15,7 @@ def facts_of(out, seconds=1.0):
     return {
         "name": "demo",
         "recipe": {"name": "demo"},
-        "counts": {},
+        "counts": {"duplicate_in": {}},
         "audit": audit(str(out), Audit(), RULES),
         "tokens": {
             "num_tokens": 1234567,

@@ -15,6 +15,7 @@ from manifests import ledger, shards
 from manifests.errors import GateFailed, InputError, ManifestMismatch, ModelError, RecipeError, SchemaMismatch
 from manifests.manifest import read_manifest
 from tests.conftest import build_local
+from tests.reference.deciles import deciles as slow_deciles
 
 
 def counted(recipe_path, out, *overrides):
@@ -209,6 +210,8 @@ def test_all_formats_and_a_memory_folder_build(tmp_path):
         (('format = "jsonl"', 'format = "jsonl"\ncolumns = { text = "body" }'), SchemaMismatch, "body"),
         (("[pack]", '[language]\nmodel = "a.jsonl"\n[pack]'), ModelError, "a.jsonl"),
         (("[pack]", '[language]\nkeep = ["english"]\n[pack]'), RecipeError, "english"),
+        (("[pack]", '[pack]\nquality = "language.scor"'), RecipeError, r"\[pack\] quality = .* mean 'language.score'"),
+        (("[pack]", '[pack]\nquality = "language.label"'), RecipeError, "no score.*There are: text.num_bytes, "),
         (("[pack]", '[[filter]]\nrule = "url"\ndomains = ["none.txt"]\n[pack]'), InputError, "none.txt"),
     ],
 )
@@ -279,6 +282,70 @@ def test_another_row_length_keeps_the_tokens(sample_recipe, corpus_copy, tmp_pat
     manifest, count = counted(sample_recipe, corpus_copy, "pack.length=128")
     assert count == {"score": (0, 5), "encode": (0, 5), "pack": (1, 0)}
     assert manifest.digest == build_local(sample_recipe, tmp_path / "fresh", "pack.length=128").digest
+
+
+def segments(out, manifest):
+    """(doc_id, language, quality) of each segment in the packed rows, language by its label."""
+    labels = [*manifest.packing.languages, None]  # -1 is the last
+    columns = ["segment_doc", "segment_language", "segment_quality"]
+    for shard in manifest.packed("train") + manifest.packed("validation"):
+        for row in pq.read_table(out / shard.path, columns=columns).to_pylist():
+            for doc_id, language, quality in zip(*row.values(), strict=True):
+                yield doc_id, labels[language], quality
+
+
+def test_segments_carry_language_and_decile_of_the_score_that_the_recipe_names(sample_recipe, corpus_copy, tmp_path):
+    override = "pack.quality=gopher_quality.mean_word_chars"
+    manifest, count = counted(sample_recipe, corpus_copy, override)
+    assert count == {"score": (0, 5), "encode": (5, 0), "pack": (1, 0)}
+    frame = ledger.scan(str(corpus_copy)).filter(pl.col("fate") == "kept").collect()
+    kept = frame["doc_id"].to_list()
+    deciles = dict(zip(kept, slow_deciles(frame["gopher_quality.mean_word_chars"].to_list()), strict=True))
+    labels = dict(zip(kept, frame["language.label"].to_list(), strict=True))
+    found = set(segments(corpus_copy, manifest))
+    assert found == {(doc_id, labels[doc_id], deciles[doc_id]) for doc_id in kept}
+    assert {quality for _, _, quality in found} == set(range(10))
+    assert manifest.packing.languages == sorted(set(labels.values()))
+    assert len(manifest.packing.quality_edges) == 9
+    assert manifest.digest == build_local(sample_recipe, tmp_path / "fresh", override).digest
+    assert verify(str(corpus_copy)).problems == []
+
+
+def test_without_a_named_score_segments_have_no_decile(sample_corpus):
+    manifest = read_manifest(str(sample_corpus))
+    assert {quality for _, _, quality in segments(sample_corpus, manifest)} == {-1}
+    assert manifest.packing.quality_edges == []
+
+
+def test_deciles_are_of_this_build_alone(tmp_path):
+    recipe = two_sources(tmp_path, "a", "b")
+    quality = "pack.quality=text.num_bytes"
+    build_local(recipe, tmp_path / "out", quality)
+    lines = (tmp_path / "b.jsonl").read_text("utf-8").splitlines()
+    write_lines(tmp_path / "b.jsonl", [{"text": json.loads(line)["text"] + " Longer now."} for line in lines])
+    again = build_local(recipe, tmp_path / "out", quality)
+    assert again.packing.quality_edges == [float(n) for n in sorted(byte_counts(tmp_path))[5::6][:9]]
+    assert again.digest == build_local(recipe, tmp_path / "fresh", quality).digest
+
+
+def byte_counts(folder):
+    """Bytes of the texts of all 60 lines."""
+    paths = sorted(folder.glob("*.jsonl"))
+    return [len(json.loads(line)["text"]) for path in paths for line in path.read_text("utf-8").splitlines()]
+
+
+def test_the_report_tells_how_full_the_rows_of_each_source_are(sample_corpus):
+    manifest = read_manifest(str(sample_corpus))
+    told = json.loads((sample_corpus / "report.json").read_text("utf-8"))["packed_sources"]
+    assert [row["source"] for row in told] == [source.name for source in manifest.sources]
+    for row in told:
+        files = [shard for shard in manifest.shards if shard.kind == "packed" and shard.source == row["source"]]
+        assert row["num_rows"] == sum(shard.rows for shard in files) > 0
+        assert row["num_tokens"] == sum(shard.tokens for shard in files)
+        assert row["num_validation_rows"] == sum(shard.rows for shard in files if shard.split == "validation")
+        places = row["num_rows"] * (manifest.packing.length + 1)
+        assert row["efficiency"] == round(row["num_tokens"] / places, 6) > 0.9
+    assert sum(row["num_tokens"] for row in told) == manifest.packing.num_tokens
 
 
 def test_a_given_tokenizer_takes_the_place_of_a_trained_one_and_leaves_nothing_behind(

@@ -70,6 +70,7 @@ def test_every_record_is_counted_once_for_each_column(corpus):
         "reason": {"dedup.near": 1, "language.unwanted": 1, "read.broken": 1},
         "language": {"de": 1, "en": 2, "fr": 1},
         "source": {"crawl": 4, "text": 1},
+        "duplicate_in": {},
         "kept_language": {"en": 1, "fr": 1},
         "kept_source": {"crawl": 1, "text": 1},
     }
