@@ -9,6 +9,7 @@ Sources: Touvron et al. 2023 (Llama), Su et al. 2021 (rotary positions), Ainslie
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, Replicate
 
 from trainer.config import ModelConfig
 
@@ -112,11 +113,19 @@ class Block(nn.Module):
         self.self_attn = Attention(config)
         self.post_attention_layernorm = nn.RMSNorm(config.width, eps=config.norm_epsilon)
         self.mlp = Mlp(config)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x_BTW: Tensor, layout: Layout) -> Tensor:
-        x_BTW = x_BTW + self.self_attn(self.input_layernorm(x_BTW), layout)
-        out: Tensor = x_BTW + self.mlp(self.post_attention_layernorm(x_BTW))
+        x_BTW = x_BTW + self.dropout(self.self_attn(self.input_layernorm(x_BTW), layout))
+        out: Tensor = x_BTW + self.dropout(self.mlp(self.post_attention_layernorm(x_BTW)))
         return out
+
+
+class Elsewhere(nn.Module):
+    """In the place of a layer that another stage of a pipeline holds: names of layers are the same in every stage."""
+
+    def forward(self, x_BTW: Tensor, layout: Layout) -> Tensor:
+        return x_BTW
 
 
 class Body(nn.Module):
@@ -124,16 +133,16 @@ class Body(nn.Module):
 
     def __init__(self, config: ModelConfig, vocab_size: int) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(vocab_size, config.width)
+        self.embed_tokens: nn.Embedding | None = nn.Embedding(vocab_size, config.width)
         self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
-        self.norm = nn.RMSNorm(config.width, eps=config.norm_epsilon)
+        self.norm: nn.RMSNorm | None = nn.RMSNorm(config.width, eps=config.norm_epsilon)
 
-    def forward(self, tokens_BT: Tensor, layout: Layout) -> Tensor:
-        x_BTW: Tensor = self.embed_tokens(tokens_BT)
+    def forward(self, x: Tensor, layout: Layout) -> Tensor:
+        """x: tokens (B, T), or hidden states (B, T, W) that another stage has made of them."""
+        x_BTW: Tensor = self.embed_tokens(x) if self.embed_tokens is not None and x.ndim == 2 else x
         for layer in self.layers:
             x_BTW = layer(x_BTW, layout)
-        out: Tensor = self.norm(x_BTW)
-        return out
+        return x_BTW if self.norm is None else self.norm(x_BTW)
 
 
 class Decoder(nn.Module):
@@ -142,16 +151,39 @@ class Decoder(nn.Module):
     def __init__(self, config: ModelConfig, vocab_size: int, seed: int) -> None:
         super().__init__()
         self.config = config
+        # One mask over whole rows: calls per document have other shapes in every batch, which a compiler cannot have.
+        self.masked = False
         self.model = Body(config, vocab_size)
         self.lm_head = None if config.tied else nn.Linear(config.width, vocab_size, bias=False)
         self._initialise(seed)
 
-    def forward(self, tokens_BT: Tensor, segment_BT: Tensor) -> Tensor:
-        """Logits (B, T, V) of the token after each. Both inputs int64: tokens in [0, V), segments as Layout says."""
-        layout = Layout(segment_BT, self.config, masked=segment_BT.device.type != "cpu")
-        x_BTW = self.model(tokens_BT, layout)
-        weight = self.model.embed_tokens.weight if self.lm_head is None else self.lm_head.weight
-        return F.linear(x_BTW, weight)
+    def forward(self, x: Tensor, segment_BT: Tensor) -> Tensor:
+        """Logits (B, T, V) of the token after each; from a stage that is not the last, hidden states (B, T, W).
+
+        x: int64 tokens (B, T) in [0, V), for a later stage hidden states; segment_BT: int64, as Layout says.
+        """
+        layout = Layout(segment_BT, self.config, self.masked or segment_BT.device.type != "cpu")
+        x_BTW: Tensor = self.model(x, layout)
+        if self.model.norm is None:
+            return x_BTW
+        matrix = self.model.embed_tokens if self.lm_head is None else self.lm_head
+        assert matrix is not None
+        return _logits(x_BTW, matrix.weight)
+
+    def keep_stage(self, stage: int, num_stages: int) -> None:
+        """Forget all but one of the stages of a pipeline, which have about the same number of layers.
+
+        A tied embedding matrix stays in the first stage and in the last.
+        """
+        ends = [self.config.layers * number // num_stages for number in range(num_stages + 1)]
+        for number in range(self.config.layers):
+            if not ends[stage] <= number < ends[stage + 1]:
+                self.model.layers[number] = Elsewhere()
+        is_last = stage == num_stages - 1
+        if stage and not (is_last and self.lm_head is None):
+            self.model.embed_tokens = None
+        if not is_last:
+            self.model.norm = self.lm_head = None
 
     @property
     def num_parameters(self) -> int:
@@ -168,3 +200,13 @@ class Decoder(nn.Module):
                 continue
             std = residual_std if name.endswith(("o_proj.weight", "down_proj.weight")) else INIT_STD
             parameter.normal_(0.0, std, generator=generator)
+
+
+def _logits(x_BTW: Tensor, weight_VW: Tensor) -> Tensor:
+    """x times the output matrix; where workers share that, the parts of all of them are put together."""
+    if not isinstance(weight_VW, DTensor):
+        return F.linear(x_BTW, weight_VW)
+    whole = DTensor.from_local(x_BTW, weight_VW.device_mesh, [Replicate()])
+    logits = F.linear(whole, weight_VW)
+    assert isinstance(logits, DTensor)
+    return logits.redistribute(placements=[Replicate()]).to_local()
