@@ -1,8 +1,8 @@
 """What a model is beside its weights: enough to make it again, without the folder it came from.
 
 Kinds: "decoder" is ours, with labels a decoder whose output layer has a row for each label instead of each token. The
-others are models of the transformers library in the adapters of trainer/hugging_face.py, made from their config alone:
-nothing is downloaded and no code that comes with a model is run.
+others are models of the transformers library in the adapters of trainer/hugging_face.py, or for masked objectives of
+trainer/bert.py, made from their config alone: nothing is downloaded and no code that comes with a model is run.
 """
 
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from torch import nn
 from trainer.config import ModelConfig
 from trainer.model import INIT_STD, Decoder
 
-Kind = Literal["decoder", "causal", "seq2seq", "classification"]
+Kind = Literal["decoder", "causal", "seq2seq", "classification", "masked", "next_sentence"]
 
 
 class Architecture(BaseModel):
@@ -57,6 +57,10 @@ def build(architecture: Architecture, seed: int) -> nn.Module:
         if architecture.labels:
             return Classifier(config, architecture.vocab_size, architecture.labels, seed)
         return Decoder(config, architecture.vocab_size, seed)
+    if architecture.kind in ("masked", "next_sentence"):
+        from trainer import bert
+
+        return bert.from_architecture(architecture, seed)
     from trainer.hugging_face import from_architecture
 
     return from_architecture(architecture, seed)

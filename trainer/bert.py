@@ -1,41 +1,33 @@
 """BERT for masked objectives: transformers' model in the shape that a training config asks for, never downloaded.
 
-Three tokens stand after the corpus's vocabulary, whose tokenizer has none of them: [MASK], [CLS] and [SEP]. Their
-numbers are in the model's config (mask_token_id, cls_token_id, sep_token_id).
+It has three tokens after the corpus's vocabulary, [MASK], [CLS] and [SEP], unless the tokenizer has them itself.
 Source: Devlin et al. 2019.
 """
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from manifests import shards
-from manifests.errors import InputError, RecipeError
+from manifests.errors import ModelError, RecipeError
+from trainer import checkpoint
+from trainer.architecture import Architecture
 from trainer.config import ModelConfig, TrainConfig
+from trainer.hugging_face import Adapter, quiet, seeded
+from trainer.model import positions_in_segment
+from trainer.origin import find_init
+from trainer.special_tokens import NAMES, SpecialIds, read_special
 
 if TYPE_CHECKING:
     from transformers import BertConfig
 
+    from trainer.data import Data
+
 INIT_STD = 0.02
-
-
-@dataclass(frozen=True)
-class SpecialIds:
-    """Numbers of [MASK], [CLS] and [SEP]."""
-
-    mask: int
-    classify: int
-    separate: int
-
-    @classmethod
-    def after(cls, vocab_size: int) -> "SpecialIds":
-        """Those of a model that is trained on tokens in [0, vocab_size)."""
-        return cls(vocab_size, vocab_size + 1, vocab_size + 2)
-
-
-NUM_SPECIAL = 3
+# The eager one adds a mask of truth values to the scores: documents would see each other.
+ATTENTION = "sdpa"
 
 
 class PoolEveryToken(nn.Module):
@@ -50,21 +42,96 @@ class PoolEveryToken(nn.Module):
         return torch.tanh(self.dense(x_BTW))
 
 
-def make_bert(
-    config: TrainConfig, vocab_size: int, length: int, end_of_text_id: int, *, next_sentence: bool
-) -> nn.Module:
-    """A new BertForMaskedLM, or BertForPreTraining for next_sentence; weights depend on config and seed alone.
+class MaskedBert(Adapter):
+    """A BertForMaskedLM that is shown packed rows: no document sees another."""
 
-    vocab_size: of the corpus; length: of its rows, which have one token more. A pair has three tokens beside its text.
-    Raises RecipeError for a setting that a BERT does not have.
+    kind = "masked"
+
+    def forward(self, tokens_BT: Tensor, segment_BT: Tensor) -> Tensor:
+        """Logits (B, T, V) of each token itself. Both inputs int64; equal segments side by side are one document."""
+        logits: Tensor = self.inner(input_ids=tokens_BT, **_layout(segment_BT)).logits
+        return logits
+
+
+class PairBert(Adapter):
+    """A BertForPreTraining that is shown packed rows of pairs."""
+
+    kind = "next_sentence"
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__(inner)
+        inner.bert.pooler = PoolEveryToken(inner.bert.pooler.dense)
+
+    def forward(self, tokens_BT: Tensor, segment_BT: Tensor, part_BT: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, T, V) of each token itself, and (B, T, 2) of the pair's label, which count at its [CLS].
+
+        All int64. segment: number of the pair in its row, -1 for padding; part: 0 for A, 1 for B.
+        """
+        found = self.inner(input_ids=tokens_BT, token_type_ids=part_BT, **_layout(segment_BT))
+        return found.prediction_logits, found.seq_relationship_logits
+
+
+Bert = MaskedBert | PairBert
+
+
+def _layout(segment_BT: Tensor) -> dict[str, Tensor]:
+    """The mask is bool (B, 1, T, T), who may see whom."""
+    # Padding may be longer than any sequence that the model has positions for.
+    position_BT = positions_in_segment(segment_BT).where(segment_BT >= 0, 0)
+    return {
+        "attention_mask": (segment_BT[:, :, None] == segment_BT[:, None, :])[:, None],
+        "position_ids": position_BT,
+    }
+
+
+def start_bert(config: TrainConfig, data: "Data") -> Bert:
+    """The model of a run before its first step: new, from one of our checkpoints, or from a Hugging Face folder.
+
+    Raises RecipeError for settings that a BERT does not have and for a model that cannot read the data, InputError and
+    ModelError for what config.init names.
     """
+    pairs = config.objective == "next_sentence"
+    if config.init is None:
+        return make_bert(config, data.vocab_size, data.length, data.end_of_text_id, next_sentence=pairs)
+    kind, folder = find_init(config.init)
+    if kind == "hugging_face":
+        return _load(folder, config.seed, data, next_sentence=pairs)
+    model, _ = checkpoint.read_model(folder)
+    if not isinstance(model, MaskedBert | PairBert):
+        raise RecipeError(f"init {folder}: is a {type(model).__name__}, masked objectives train a BERT.")
+    _check_fits(folder, model.inner.config, data)
+    if isinstance(model, PairBert) == pairs:
+        return model
+    architecture = model.architecture.model_copy(update={"kind": config.objective})
+    other = from_architecture(architecture, config.seed)
+    other.load_state_dict(model.state_dict(), strict=False)  # the heads for pairs are new, or left behind
+    return other
+
+
+def make_bert(config: TrainConfig, vocab_size: int, length: int, end_of_text_id: int, *, next_sentence: bool) -> Bert:
+    """A new model; its weights depend on config and seed alone.
+
+    vocab_size: of the corpus; length: of its rows, which have one token more. Raises RecipeError for a setting that a
+    BERT does not have.
+    """
+    return _new(_bert_config(config.model, vocab_size, length, end_of_text_id), config.seed, pairs=next_sentence)
+
+
+def from_architecture(architecture: Architecture, seed: int) -> Bert:
+    """A model with new weights, which depend on architecture and seed alone."""
+    from transformers import AutoConfig
+
+    shape: Any = AutoConfig.for_model(**architecture.config, attn_implementation=ATTENTION)
+    return _new(shape, seed, pairs=architecture.kind == "next_sentence")
+
+
+def _new(shape: "BertConfig", seed: int, *, pairs: bool) -> Bert:
     from transformers import BertForMaskedLM, BertForPreTraining
 
-    shape = _bert_config(config.model, vocab_size, length, end_of_text_id)
-    with torch.random.fork_rng(devices=[]):  # transformers draws weights too, from the state that all share
-        model: nn.Module = BertForPreTraining(shape) if next_sentence else BertForMaskedLM(shape)
-    _initialise(model, config.seed)
-    return _packed(model)
+    with seeded(seed):  # what transformers draws is drawn again below
+        inner = BertForPreTraining(shape) if pairs else BertForMaskedLM(shape)
+    _initialise(inner, seed)
+    return PairBert(inner) if pairs else MaskedBert(inner)
 
 
 def _bert_config(model: ModelConfig, vocab_size: int, length: int, end_of_text_id: int) -> "BertConfig":
@@ -83,20 +150,14 @@ def _bert_config(model: ModelConfig, vocab_size: int, length: int, end_of_text_i
         # None: what it names would get no gradient, and rows are padded with end of text, which is learnt.
         "pad_token_id": None,
         "eos_token_id": end_of_text_id,
-        # The eager implementation adds a mask of truth values to the scores: documents would see each other.
-        "attn_implementation": "sdpa",
+        "attn_implementation": ATTENTION,
     }
-    return BertConfig(**settings, **_special_ids(vocab_size))
-
-
-def _special_ids(vocab_size: int) -> dict[str, Any]:
-    special = SpecialIds.after(vocab_size)
-    return {"mask_token_id": special.mask, "cls_token_id": special.classify, "sep_token_id": special.separate}
+    return BertConfig(**settings)
 
 
 def num_positions(length: int) -> int:
     """Longest sequence: a row of length + 1 tokens that is one pair, [CLS] A [SEP] B [SEP]."""
-    return length + 1 + NUM_SPECIAL
+    return length + 1 + len(NAMES)
 
 
 def _check(model: ModelConfig, vocab_size: int, length: int) -> int:
@@ -109,56 +170,89 @@ def _check(model: ModelConfig, vocab_size: int, length: int) -> int:
         raise RecipeError("model.rope_theta: a BERT learns its positions. Leave it out.")
     if model.context not in (None, length):
         raise RecipeError(f"model.context is {model.context}, the rows have {length} tokens: leave it out or equal.")
-    needed = vocab_size + NUM_SPECIAL
+    needed = vocab_size + len(NAMES)
     if model.vocab_size is not None and model.vocab_size < needed:
         raise RecipeError(
-            f"model.vocab_size is {model.vocab_size}, the tokenizer has {vocab_size} tokens and a BERT {NUM_SPECIAL} "
+            f"model.vocab_size is {model.vocab_size}, the tokenizer has {vocab_size} tokens and a BERT {len(NAMES)} "
             f"more: leave it out or set {needed} or more."
         )
     return model.vocab_size or needed
 
 
-def load_bert(folder: str, config: TrainConfig, vocab_size: int, length: int, *, next_sentence: bool) -> nn.Module:
-    """A BERT from a local folder in the Hugging Face layout, to be trained on; what is missing is drawn by the seed.
+def _load(folder: str, seed: int, data: "Data", *, next_sentence: bool) -> Bert:
+    """The model of a local folder; heads and special tokens that it lacks are drawn by the seed."""
+    import transformers
 
-    Raises InputError if there is no such folder, RecipeError if the model cannot read the corpus.
-    """
-    from transformers import AutoConfig, BertForMaskedLM, BertForPreTraining
+    kind: Any = transformers.BertForPreTraining if next_sentence else transformers.BertForMaskedLM
+    with seeded(seed), quiet():
+        try:
+            found = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
+            _check_fits(folder, found, data)
+            settings = {"local_files_only": True, "use_safetensors": True, "dtype": torch.float32}
+            inner = kind.from_pretrained(folder, attn_implementation=ATTENTION, **settings)
+        except (OSError, KeyError, RuntimeError, SafetensorError) as error:
+            raise ModelError(
+                f"{folder}: transformers cannot load it: {error}. Give init a local folder with config.json and "
+                "model.safetensors of a BERT."
+            ) from error
+        num_tokens = SpecialIds.of(read_special(data.tokenizer), data.vocab_size).num_tokens(data.vocab_size)
+        if inner.config.vocab_size < num_tokens:
+            inner.resize_token_embeddings(num_tokens)
+    return PairBert(inner) if next_sentence else MaskedBert(inner)
 
-    if not shards.exists(shards.join(folder, "config.json")):
-        raise InputError(f"{folder}: there is no config.json. Give init a folder in the Hugging Face layout.")
-    found = AutoConfig.from_pretrained(folder, local_files_only=True)
-    _check_fits(folder, found, vocab_size, length)
-    kind = BertForPreTraining if next_sentence else BertForMaskedLM
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(config.seed)
-        model = kind.from_pretrained(folder, local_files_only=True, attn_implementation="sdpa", dtype=torch.float32)
-        if found.vocab_size < vocab_size + NUM_SPECIAL:
-            model.resize_token_embeddings(vocab_size + NUM_SPECIAL)
-    model.config.update(_special_ids(vocab_size))
-    return _packed(model)
 
-
-def _check_fits(folder: str, found: Any, vocab_size: int, length: int) -> None:
+def _check_fits(folder: str, found: Any, data: "Data") -> None:
     if found.model_type != "bert":
         raise RecipeError(f"{folder}: is a {found.model_type!r} model; masked objectives train a 'bert'.")
-    if found.vocab_size < vocab_size:
+    if found.vocab_size < data.vocab_size:
         raise RecipeError(
-            f"{folder}: has {found.vocab_size} tokens, the corpus {vocab_size}. "
+            f"{folder}: has {found.vocab_size} tokens, the corpus {data.vocab_size}. "
             "Build the corpus with the tokenizer of the model."
         )
-    if found.max_position_embeddings < num_positions(length):
+    if found.max_position_embeddings < num_positions(data.length):
         raise RecipeError(
-            f"{folder}: has {found.max_position_embeddings} positions, rows of length {length} need "
-            f"{num_positions(length)}. Build the corpus with [pack] length = "
+            f"{folder}: has {found.max_position_embeddings} positions, rows of length {data.length} need "
+            f"{num_positions(data.length)}. Build the corpus with [pack] length = "
             f"{found.max_position_embeddings - num_positions(0)} or less."
         )
 
 
-def _packed(model: Any) -> nn.Module:
-    if model.bert.pooler is not None:
-        model.bert.pooler = PoolEveryToken(model.bert.pooler.dense)
-    return model  # type: ignore[no-any-return]
+def export_transformers(model: Bert, out: str, tokenizer: str, vocab_size: int, end_of_text_id: int) -> None:
+    """Write a model to a local folder in the Hugging Face layout, with the tokenizer if it is a tokenizer.json.
+
+    The tokenizer gets the three tokens, and for pairs puts them around texts as training did; end of text is its
+    padding. Raises ModelError if the tokens would not get the numbers that the model was trained with.
+    """
+    special = SpecialIds.of(read_special(tokenizer), vocab_size)
+    numbers = dict(zip(NAMES, (special.mask, special.classify, special.separate), strict=True))
+    model.inner.config.update({f"{name[1:-1].lower()}_token_id": number for name, number in numbers.items()})
+    model.inner.save_pretrained(out)
+    if tokenizer.endswith(".json"):
+        _write_tokenizer(out, tokenizer, numbers, end_of_text_id, pairs=isinstance(model, PairBert))
+
+
+def _write_tokenizer(out: str, tokenizer: str, numbers: dict[str, int], end_of_text_id: int, *, pairs: bool) -> None:
+    from tokenizers import Tokenizer
+    from tokenizers.processors import TemplateProcessing
+    from transformers import PreTrainedTokenizerFast
+
+    library = Tokenizer.from_buffer(shards.read_bytes(tokenizer))
+    library.add_special_tokens(list(NAMES))
+    found = {name: library.token_to_id(name) for name in NAMES}
+    if found != numbers:
+        raise ModelError(
+            f"{tokenizer}: gives {found}, the model was trained with {numbers}: not the tokenizer of its corpus."
+        )
+    if pairs:
+        library.post_processor = TemplateProcessing(
+            single="[CLS] $A [SEP]",
+            pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+            special_tokens=[(name, found[name]) for name in NAMES[1:]],
+        )
+    end = library.id_to_token(end_of_text_id)
+    names = {"mask_token": NAMES[0], "cls_token": NAMES[1], "sep_token": NAMES[2], "pad_token": end, "eos_token": end}
+    fast: Any = PreTrainedTokenizerFast
+    fast(tokenizer_object=library, **names).save_pretrained(out)
 
 
 @torch.no_grad()

@@ -170,7 +170,7 @@ def from_architecture(architecture: Architecture, seed: int) -> Adapter:
     import transformers
 
     config = transformers.AutoConfig.for_model(**architecture.config)
-    with _seeded(seed):
+    with seeded(seed):
         inner = getattr(transformers, AUTO_CLASSES[architecture.kind]).from_config(config, trust_remote_code=False)
     return ADAPTERS[architecture.kind](inner.float(), architecture.labels)
 
@@ -202,7 +202,7 @@ def _load(folder: str, kind: Kind, labels: tuple[str, ...], seed: int) -> tuple[
     import transformers
 
     auto_class = getattr(transformers, AUTO_CLASSES[kind])
-    with _seeded(seed), _quiet():
+    with seeded(seed), quiet():
         try:
             config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
             own_labels = tuple((config.id2label or {}).values())
@@ -251,7 +251,7 @@ def _with_padding(model: Adapter, end_of_text_id: int) -> Adapter:
 
 
 @contextlib.contextmanager
-def _seeded(seed: int) -> Iterator[None]:
+def seeded(seed: int) -> Iterator[None]:
     """Transformers draws weights from the state that all share."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
@@ -259,7 +259,7 @@ def _seeded(seed: int) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """No progress bars, and no warning of new weights: those are checked."""
     import transformers
 

@@ -18,12 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.bert import SpecialIds
 from trainer.draws import below
-from trainer.model import positions_in_segment
 from trainer.objectives.base import Losses
 from trainer.objectives.causal import IGNORED
-from trainer.objectives.masked import Masking, on_device, same_segment, token_losses
+from trainer.objectives.masked import Masking, on_device, token_losses
 from trainer.order import Rows
 from trainer.stream import Batch
 
@@ -90,7 +88,7 @@ class Tensors:
 
 @dataclass(frozen=True)
 class NextSentence:
-    """The objective of a BertForPreTraining whose pooler pools every token."""
+    """The objective of a PairBert."""
 
     masking: Masking
 
@@ -108,9 +106,8 @@ class NextSentence:
 
     def tensors(self, batch: Batch, device: torch.device) -> Tensors:
         seen, target = self.masking.hide(batch)
-        special = SpecialIds.after(self.masking.vocab_size)
         # Three places after each row: [CLS], [SEP] and padding, which are taken as its tokens are.
-        extra = np.array([special.classify, special.separate, self.masking.end_of_text_id])
+        extra = np.array([self.masking.ids.classify, self.masking.ids.separate, self.masking.end_of_text_id])
         nothing = np.full_like(extra, IGNORED)
         layout = _lay_out(self.sequences(batch), batch)
         taken = [
@@ -121,16 +118,9 @@ class NextSentence:
         return Tensors(*on_device(arrays, device))
 
     def losses(self, model: nn.Module, tensors: Tensors) -> Losses:
-        # Padding may be longer than any sequence that the model has positions for.
-        position = positions_in_segment(tensors.sequence).where(tensors.sequence >= 0, 0)
-        found = model(
-            input_ids=tensors.inputs,
-            attention_mask=same_segment(tensors.sequence),
-            token_type_ids=tensors.part,
-            position_ids=position,
-        )
-        tokens = token_losses(found.prediction_logits, tensors.target).flatten()
-        logits_S2 = found.seq_relationship_logits[tensors.row, tensors.place].float()
+        logits_BTV, label_logits_BT2 = model(tensors.inputs, tensors.sequence, tensors.part)
+        tokens = token_losses(logits_BTV, tensors.target).flatten()
+        logits_S2 = label_logits_BT2[tensors.row, tensors.place].float()
         pairs = F.cross_entropy(logits_S2, tensors.label, ignore_index=IGNORED, reduction="none")
         weight = self.masking.config.ratio * tensors.num_tokens
         pairs = pairs.detach() + weight * (pairs - pairs.detach())

@@ -11,15 +11,15 @@ from tests.trainer.synthetic import counting_corpus, small_config
 from trainer.bert import make_bert
 from trainer.config import MaskingConfig, ModelConfig
 from trainer.data import open_data
-from trainer.model import positions_in_segment
 from trainer.objectives import make_objective
 from trainer.objectives.causal import IGNORED
-from trainer.objectives.masked import Masked, Masking, same_segment
+from trainer.objectives.masked import Masked, Masking
+from trainer.special_tokens import SpecialIds
 from trainer.stream import Batch
 
 CPU = torch.device("cpu")
 SHAPE = ModelConfig(layers=2, width=32, heads=2, kv_heads=2, hidden=64)
-MASKING = Masking(MaskingConfig(), seed=5, vocab_size=64, end_of_text_id=0)
+MASKING = Masking(MaskingConfig(), seed=5, vocab_size=64, end_of_text_id=0, special={})
 
 
 def batch_of(folder: Path, num_rows: int = 8, length: int = 32) -> Batch:
@@ -34,7 +34,7 @@ def test_what_is_hidden_equals_the_slow_twin(tmp_path: Path) -> None:
     expected_seen, expected_target = batch.tokens.astype(np.int64), np.full(batch.tokens.shape, IGNORED)
     for row, position in zip(*np.nonzero(MASKING.is_text(batch)), strict=True):
         place = (int(batch.rows[row]), int(batch.samples[row]), int(position))
-        shown, asked = slow.hide(int(batch.tokens[row, position]), place, 5, 64, 0, (0.15, 0.8, 0.1))
+        shown, asked = slow.hide(int(batch.tokens[row, position]), place, 5, list(range(1, 64)), 64, (0.15, 0.8, 0.1))
         expected_seen[row, position] = shown
         expected_target[row, position] = IGNORED if asked is None else asked
     assert seen.tolist() == expected_seen.tolist()
@@ -59,18 +59,28 @@ def test_shares_are_those_of_the_config_within_binomial_bounds(tmp_path: Path) -
     assert sorted(set(drawn.tolist())) == list(range(1, 64))
 
 
-def test_padding_and_end_of_text_are_never_hidden_and_end_of_text_never_drawn(tmp_path: Path) -> None:
+def test_padding_and_special_tokens_are_never_hidden_and_never_drawn(tmp_path: Path) -> None:
     batch = batch_of(tmp_path, num_rows=40)
     always = MaskingConfig(ratio=0.999, mask_ratio=0.0, random_ratio=1.0)
-    for end_of_text_id in (0, 63):
-        masking = Masking(always, 0, 64, end_of_text_id)
-        seen, target = masking.hide(batch)
-        ends = batch.tokens == end_of_text_id
-        assert ends.any()
-        assert (target[ends] == IGNORED).all()
-        assert (seen[ends] == end_of_text_id).all()
-        assert end_of_text_id not in seen[target != IGNORED]
+    masking = Masking(always, 0, 64, 0, {"<pad>": 0, "<reserved>": 17, "[MASK]": 63})
+    seen, target = masking.hide(batch)
+    assert masking.ids == SpecialIds(64, 65, 66)
+    for token in (0, 17, 63):
+        place = batch.tokens == token
+        assert place.any()
+        assert (target[place] == IGNORED).all()
+        assert (seen[place] == token).all()
+        assert token not in seen[target != IGNORED]
+    assert len(set(seen[target != IGNORED].tolist())) == 61
     assert (MASKING.hide(batch)[1][batch.segment < 0] == IGNORED).all()
+
+
+def test_a_tokenizer_with_special_tokens_of_its_own_keeps_them(tmp_path: Path) -> None:
+    batch = batch_of(tmp_path)
+    masking = replace(MASKING, special={"[CLS]": 61, "[SEP]": 62, "[MASK]": 63})
+    assert masking.ids == SpecialIds(63, 61, 62)
+    seen, target = masking.hide(batch)
+    assert (seen[target != IGNORED] == 63).mean() > 0.5
 
 
 def test_rows_are_masked_alike_in_any_micro_batch_and_on_any_worker(tmp_path: Path) -> None:
@@ -102,26 +112,18 @@ def test_documents_of_a_row_do_not_see_each_other(tmp_path: Path) -> None:
     second = tensors.segment == 1
     other = replace(tensors, inputs=torch.where(second, (tensors.inputs + 7) % 64, tensors.inputs))
 
-    def change(mask: torch.Tensor) -> torch.Tensor:
-        positions = positions_in_segment(tensors.segment)
-        logits = [
-            model(input_ids=t.inputs, attention_mask=mask, position_ids=positions).logits for t in (tensors, other)
-        ]
+    def moved() -> torch.Tensor:
+        logits = [model(each.inputs, each.segment) for each in (tensors, other)]
         return (logits[0] - logits[1]).abs().amax(dim=-1)
 
-    moved = change(same_segment(tensors.segment))
-    assert float(moved[second].min()) > 0.0
-    assert float(moved[~second].max()) == 0.0
-    # A mask of padding alone, which is what transformers makes of packed rows, lets documents see each other.
-    assert float(change((tensors.segment >= 0).long())[~second].max()) > 0.0
-    # So does the eager attention: it adds the truth values to the scores.
-    model.set_attn_implementation("eager")
-    assert float(change(same_segment(tensors.segment))[~second].max()) > 0.0
-    model.set_attn_implementation("sdpa")
-    # The losses go the same way: those of the first documents stay what they were.
-    losses = [Masked(MASKING).losses(model, t).values for t in (tensors, other)]
+    assert float(moved()[second].min()) > 0.0
+    assert float(moved()[~second].max()) == 0.0
+    losses = [Masked(MASKING).losses(model, each).values for each in (tensors, other)]
     assert torch.equal(losses[0][~second], losses[1][~second])
     assert not torch.equal(losses[0][second], losses[1][second])
+    # The eager attention adds a mask of truth values to the scores instead: documents see each other.
+    model.inner.set_attn_implementation("eager")
+    assert float(moved()[~second].max()) > 0.0
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from trainer.stream import Batch
 
 CPU = torch.device("cpu")
 SHAPE = ModelConfig(layers=2, width=32, heads=2, kv_heads=2, hidden=64)
-MASKING = Masking(MaskingConfig(), seed=5, vocab_size=64, end_of_text_id=0)
+MASKING = Masking(MaskingConfig(), seed=5, vocab_size=64, end_of_text_id=0, special={})
 UNMASKED = replace(MASKING, config=MaskingConfig(ratio=1e-9))
 CLASSIFY, SEPARATE = 65, 66
 # A row of 16 + 1 tokens: texts of 3, 1, 6, 0 and 2 tokens, the last without an end, and no padding.
@@ -172,7 +172,7 @@ def test_a_pair_has_the_same_losses_packed_as_alone(tmp_path: Path) -> None:
     batch = open_data([str(tmp_path)], small_config()).train.batch(1, 0, 1)
     objective = NextSentence(MASKING)
     model = make_bert(small_config(model=SHAPE), 64, 32, 0, next_sentence=True).eval()
-    torch.nn.init.normal_(model.cls.seq_relationship.weight)
+    torch.nn.init.normal_(model.inner.cls.seq_relationship.weight)
     tensors = objective.tensors(batch, CPU)
     pairs = objective.losses(model, tensors).values[-len(tensors.label) :]
     plain = transformers_model(model)
@@ -186,8 +186,8 @@ def test_a_pair_has_the_same_losses_packed_as_alone(tmp_path: Path) -> None:
 def transformers_model(model: torch.nn.Module) -> torch.nn.Module:
     from transformers import BertForPreTraining
 
-    plain = BertForPreTraining(model.config)
-    plain.load_state_dict(model.state_dict())
+    plain = BertForPreTraining(model.inner.config)
+    plain.load_state_dict(model.inner.state_dict())
     return plain.eval()
 
 
@@ -201,7 +201,7 @@ def test_a_pair_weighs_as_much_as_the_tokens_expected_to_be_hidden_in_it(tmp_pat
         tensors = objective.tensors(batch, CPU)
         losses = objective.losses(model, tensors)
         losses.values[-len(tensors.label) :].sum().backward()
-        gradients.append(model.cls.seq_relationship.bias.grad)
+        gradients.append(model.inner.cls.seq_relationship.bias.grad)
         # The value is a plain cross entropy all the same.
         assert losses.values[-1].item() == pytest.approx(math.log(2), abs=0.1)
         weight = ratio * tensors.num_tokens
