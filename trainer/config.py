@@ -107,6 +107,7 @@ class ParallelConfig(Strict):
 
     tensor: int = Field(default=1, ge=1)  # workers that share each matrix
     pipeline: int = Field(default=1, ge=1)  # groups of workers that each hold some layers
+    schedule: Literal["1f1b", "gpipe"] = "1f1b"  # of a pipeline; 1f1b keeps fewer micro-batches in memory
     shard: bool = False  # data-parallel workers hold a part of weights and optimizer state each (FSDP2)
 
 
