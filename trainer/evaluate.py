@@ -13,7 +13,7 @@ import torch
 from trainer.context import Context
 from trainer.model import Decoder
 from trainer.objectives.causal import Causal, target_mask
-from trainer.stream import PackedRows
+from trainer.packed import PackedRows
 
 
 @torch.no_grad()

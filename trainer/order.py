@@ -1,8 +1,8 @@
-"""The order of rows as a function of (seed, epoch, position): no state, no shuffle buffer, any number of workers.
+"""The order of rows as a function of (key, epoch, position): no state, no shuffle buffer, any number of workers.
 
 Two levels, so that a corpus larger than memory is still read in runs: blocks of rows (one Parquet row group each) are
-permuted, consecutive blocks of that order form a window, and rows are permuted inside their window. A corpus of one
-window, up to WINDOW_BYTES of tokens, gets a permutation of all its rows.
+permuted, consecutive blocks of that order form a window, and rows are permuted inside their window. What fits into
+one window gets a permutation of all its rows.
 """
 
 import functools
@@ -17,7 +17,6 @@ from manifests.manifest import Shard
 from manifests.shards import ROW_GROUP_ROWS
 
 Rows = npt.NDArray[np.int64]
-WINDOW_BYTES = 256 * 1024 * 1024
 NUM_ROUNDS = 8
 
 
@@ -64,75 +63,122 @@ def mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     return values ^ (values >> np.uint64(31))
 
 
-@dataclass(frozen=True)
+def hash_fractions(values: Rows, key: str) -> npt.NDArray[np.float64]:
+    """A number in [0, 1) for each value, int64 >= 0, that depends on value and key alone; multiples of 2**-53."""
+    start = np.frombuffer(hashlib.sha512(key.encode()).digest(), dtype="<u8", count=1)[0]
+    fractions: npt.NDArray[np.float64] = (mix(values.astype(np.uint64) + start) >> np.uint64(11)) / 2.0**53
+    return fractions
+
+
 class Order:
-    """Row numbers by position. `block_rows`: rows of each block, in storage order; all > 0, at least one block."""
+    """Row numbers by position: place p % num_rows of epoch p // num_rows.
 
-    seed: int
-    block_rows: tuple[int, ...]
-    blocks_per_window: int
+    key: names the order, for example by the seed; another key is another order. first_rows, sizes: int64
+    (num_blocks,), the blocks' first row and number of rows, all > 0. strata: int64 (num_blocks,), the blocks' kinds
+    (sources): every window has its share of each kind, to one block. Windows are of window_rows and at most one block
+    more.
+    """
 
-    @property
-    def num_rows(self) -> int:
-        return sum(self.block_rows)
+    def __init__(self, key: str, first_rows: Rows, sizes: Rows, strata: Rows, window_rows: int) -> None:
+        self.key = key
+        self.first_rows = first_rows
+        self.sizes = sizes
+        self.strata = strata
+        self.window_rows = window_rows
+        self.num_rows = int(sizes.sum())
+        self._layout = functools.lru_cache(maxsize=2)(self._make_layout)
 
     def rows(self, positions: Rows) -> Rows:
-        """Row number at each position; position p is place p % num_rows of epoch p // num_rows."""
+        """The row number at each position, from any epoch. int64 in and out."""
         epochs, inside = np.divmod(positions, self.num_rows)
         result = np.empty_like(inside)
-        for epoch in np.unique(epochs):
+        for epoch in np.unique(epochs).tolist():
             chosen = epochs == epoch
-            result[chosen] = self._epoch_rows(inside[chosen], int(epoch))
+            result[chosen] = self._epoch_rows(inside[chosen], epoch)
         return result
 
+    def held(self, rows: Rows) -> Rows:
+        """Those of the rows that are in this order."""
+        if not len(self.sizes):
+            return rows[:0]
+        blocks = self._blocks(rows)
+        inside = rows - self.first_rows[blocks]
+        return rows[(inside >= 0) & (inside < self.sizes[blocks])]
+
     def positions(self, rows: Rows, epoch: int) -> Rows:
-        """The position of each row in an epoch: what `rows` undoes."""
-        first_rows, ends = _layout(self, epoch)
-        storage_order = np.argsort(first_rows)
-        blocks = storage_order[np.searchsorted(first_rows[storage_order], rows, side="right") - 1]
-        places = _starts(ends, blocks) + rows - first_rows[blocks]
+        """The position of each row in an epoch: what `rows` undoes. All rows must be of this order."""
+        layout = self._layout(epoch)
+        blocks = self._blocks(rows)
+        places = layout.starts[np.argsort(layout.blocks)[blocks]] + rows - self.first_rows[blocks]
         return epoch * self.num_rows + self._in_windows(places, epoch, inverse=True)
 
+    def _blocks(self, rows: Rows) -> Rows:
+        """The last block that starts at or before each row; the first one for rows before it."""
+        blocks: Rows = np.maximum(np.searchsorted(self.first_rows, rows, side="right") - 1, 0)
+        return blocks
+
     def _epoch_rows(self, positions: Rows, epoch: int) -> Rows:
-        first_rows, ends = _layout(self, epoch)
+        layout = self._layout(epoch)
         places = self._in_windows(positions, epoch, inverse=False)
-        blocks = np.searchsorted(ends, places, side="right")
-        return first_rows[blocks] + places - _starts(ends, blocks)
+        number = np.searchsorted(layout.starts, places, side="right") - 1
+        rows: Rows = self.first_rows[layout.blocks[number]] + places - layout.starts[number]
+        return rows
 
     def _in_windows(self, places: Rows, epoch: int, *, inverse: bool) -> Rows:
         """Places in the order of blocks, shuffled inside their windows, or the other way round."""
-        _, ends = _layout(self, epoch)
-        last_blocks = np.arange(self.blocks_per_window - 1, len(ends), self.blocks_per_window)
-        window_ends = np.union1d(ends[last_blocks], ends[-1:])
-        windows = np.searchsorted(window_ends, places, side="right")
+        bounds = self._layout(epoch).windows
+        windows = np.searchsorted(bounds, places, side="right") - 1
         result = np.empty_like(places)
-        for window in np.unique(windows):
-            start = int(window_ends[window - 1]) if window else 0
+        for window in np.unique(windows).tolist():
+            start, end = int(bounds[window]), int(bounds[window + 1])
             chosen = windows == window
-            key = f"rows\0{self.seed}\0{epoch}\0{window}"
-            size = int(window_ends[window]) - start
-            result[chosen] = start + permute(places[chosen] - start, size, key, inverse=inverse)
+            key = f"rows\0{self.key}\0{epoch}\0{window}"
+            result[chosen] = start + permute(places[chosen] - start, end - start, key, inverse=inverse)
         return result
 
+    def _make_layout(self, epoch: int) -> "_Layout":
+        """Blocks of each kind in a random order, spread evenly over the epoch with a jitter inside their distance."""
+        place = np.empty(len(self.sizes), np.float64)
+        for stratum in np.unique(self.strata).tolist():
+            mine = np.flatnonzero(self.strata == stratum)
+            rank = permute(np.arange(len(mine)), len(mine), f"blocks\0{self.key}\0{epoch}\0{stratum}")
+            jitter = hash_fractions(np.arange(len(mine)), f"jitter\0{self.key}\0{epoch}\0{stratum}")
+            place[mine] = (rank + jitter) / len(mine)
+        blocks = np.argsort(place, kind="stable")
+        sizes = self.sizes[blocks]
+        starts = np.cumsum(sizes) - sizes
+        windows = starts[np.unique(starts // self.window_rows, return_index=True)[1]]
+        return _Layout(blocks, starts, np.append(windows, self.num_rows))
 
-def _starts(ends: Rows, blocks: Rows) -> Rows:
-    """Where blocks begin in the order whose blocks end at `ends`."""
-    starts: Rows = np.where(blocks > 0, ends[blocks - 1], 0)
-    return starts
+
+@dataclass(frozen=True)
+class _Layout:
+    """The blocks in an epoch's order; where each starts; where windows start, and after them the number of rows."""
+
+    blocks: Rows
+    starts: Rows
+    windows: Rows
 
 
-@functools.lru_cache(maxsize=4)
-def _layout(order: Order, epoch: int) -> tuple[Rows, Rows]:
-    """For the blocks in this epoch's order: number of the first row, and where the block ends in the order."""
-    sizes = np.array(order.block_rows, dtype=np.int64)
-    blocks = permute(np.arange(len(sizes), dtype=np.int64), len(sizes), f"blocks\0{order.seed}\0{epoch}")
-    starts = np.cumsum(sizes) - sizes
-    return starts[blocks], np.cumsum(sizes[blocks])
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """All row groups, int64 (num_blocks,): number of the shard, number in it, first row, rows."""
+
+    shards: Rows
+    numbers: Rows
+    first_rows: Rows
+    sizes: Rows
 
 
-def order_of(packed: Sequence[Shard], row_bytes: int, seed: int) -> Order:
-    """The order over packed shards; needs nothing but the manifest. row_bytes: bytes of the tokens of one row."""
-    block_rows = [
-        min(ROW_GROUP_ROWS, shard.rows - start) for shard in packed for start in range(0, shard.rows, ROW_GROUP_ROWS)
-    ]
-    return Order(seed, tuple(block_rows), max(1, WINDOW_BYTES // (ROW_GROUP_ROWS * row_bytes)))
+def blocks_of(packed: Sequence[Shard]) -> Blocks:
+    """The row groups of packed shards; needs nothing but the manifest."""
+    sizes = [block_sizes(shard.rows) for shard in packed]
+    numbers = [np.arange(len(part), dtype=np.int64) for part in sizes]
+    flat = np.array([size for part in sizes for size in part], dtype=np.int64)
+    shard = np.repeat(np.arange(len(packed), dtype=np.int64), [len(part) for part in sizes])
+    return Blocks(shard, np.concatenate([np.empty(0, np.int64), *numbers]), np.cumsum(flat) - flat, flat)
+
+
+def block_sizes(num_rows: int) -> list[int]:
+    """Rows of each row group of a packed shard."""
+    return [min(ROW_GROUP_ROWS, num_rows - start) for start in range(0, num_rows, ROW_GROUP_ROWS)]

@@ -10,6 +10,7 @@ from manifests import shards
 from manifests.manifest import File, Manifest, PackingFacts, Shard, SourceFacts, TokenizerFacts, write_manifest
 from manifests.schemas import packed_schema
 from trainer.config import ModelConfig, ScheduleConfig, TrainConfig
+from trainer.packed import PackedRows, packed_shards, schema_of
 
 END_OF_TEXT = 0
 SOURCES = ("even", "odd")
@@ -47,17 +48,22 @@ def table_of(rows: list[Segments], length: int) -> pa.Table:
         columns["segment_language"].append([-1 for _ in row.segments])
         columns["segment_quality"].append([-1 for _ in row.segments])
         columns["segment_bytes"].append([3 * int(np.count_nonzero(ids)) for _, _, ids in row.segments])
-        if "segment_start" in columns:
-            columns["segment_start"].append([0 for _ in row.segments])
+        columns["segment_start"].append([0 for _ in row.segments])
     return pa.table(columns, schema=packed_schema(pa.uint16(), length))
 
 
-def _write_shard(folder: Path, split: str, name: str, rows: list[Segments], length: int) -> Shard:
-    path = f"packed/{length}/{name}.parquet"
-    entry = shards.write_table(shards.join(str(folder), path), table_of(rows, length), path)
-    tokens = sum(len(ids) for row in rows for _, _, ids in row.segments)
-    facts = {"path": path, "rows": entry.rows, "bytes": entry.bytes, "sha256": entry.sha256}
-    return Shard.model_validate({**facts, "kind": "packed", "split": split, "tokens": tokens})
+def _write_shards(folder: Path, split: str, bucket: int, rows: list[Segments], length: int) -> list[Shard]:
+    """The rows of a bucket, in a shard for each source that a row begins with; without rows an empty shard."""
+    sources = sorted({row.segments[0][1] for row in rows}) or [0]
+    found = []
+    for source in sources:
+        path = f"packed/{length}/{split}-{source:04d}-{bucket:05d}.parquet"
+        mine = [row for row in rows if row.segments[0][1] == source]
+        entry = shards.write_table(shards.join(str(folder), path), table_of(mine, length), path)
+        tokens = sum(len(ids) for row in mine for _, _, ids in row.segments)
+        facts = {"path": path, "rows": entry.rows, "bytes": entry.bytes, "sha256": entry.sha256, "tokens": tokens}
+        found.append(Shard.model_validate({**facts, "kind": "packed", "split": split, "source": SOURCES[source]}))
+    return found
 
 
 def _packing(length: int, num_rows: int, num_validation_rows: int, num_tokens: int) -> PackingFacts:
@@ -74,10 +80,11 @@ def make_corpus(
     folder: Path, train_shards: list[list[Segments]], validation: list[Segments], length: int, vocab_size: int
 ) -> Manifest:
     """Write the shards and the manifest of a corpus with these rows below the folder."""
-    named = [("train", f"part-{number:05d}", rows) for number, rows in enumerate(train_shards)]
+    buckets = [("train", number, rows) for number, rows in enumerate(train_shards)]
     entries = [
-        _write_shard(folder, split, name, rows, length)
-        for split, name, rows in [*named, ("validation", "validation-00000", validation)]
+        shard
+        for split, bucket, rows in [*buckets, ("validation", 0, validation)]
+        for shard in _write_shards(folder, split, bucket, rows, length)
     ]
     tokenizer = shards.write_bytes(shards.join(str(folder), "tokenizer.json"), b"{}", "tokenizer.json")
     num_rows = sum(len(rows) for rows in train_shards)
@@ -119,6 +126,24 @@ def counting_corpus(
     validation = [counting_row(1000 + row, length, vocab_size) for row in range(num_validation)]
     third = num_rows // 3
     return make_corpus(folder, [rows[:third], rows[third:]], validation, length, vocab_size)
+
+
+def sources_corpus(
+    folder: Path, num_even: int, num_odd: int, length: int = 8, vocab_size: int = 64, name: str = "synthetic"
+) -> Manifest:
+    """A corpus without validation rows; each row is one document, of the source even or odd, in two buckets."""
+    buckets: list[list[Segments]] = [[], []]
+    for source, num_rows in enumerate((num_even, num_odd)):
+        for row in range(num_rows):
+            ids = (*(1 + (row * 3 + i) % (vocab_size - 1) for i in range(length - row % 2)), END_OF_TEXT)
+            buckets[row % 2].append(Segments(((f"{SOURCES[source]}-{row:06d}", source, ids),)))
+    manifest = make_corpus(folder, buckets, [], length, vocab_size)
+    return write_manifest(str(folder), manifest.model_copy(update={"name": name}))
+
+
+def train_rows(folder: Path, manifest: Manifest) -> PackedRows:
+    """A reader of the training split."""
+    return PackedRows(packed_shards(str(folder), manifest, "train", 0, np.array([-1])), schema_of(manifest))
 
 
 def small_config(**changes: object) -> TrainConfig:

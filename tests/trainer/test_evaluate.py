@@ -9,7 +9,7 @@ from trainer.config import ModelConfig
 from trainer.context import Context
 from trainer.evaluate import evaluate
 from trainer.model import Decoder
-from trainer.stream import validation_rows
+from trainer.packed import validation_rows
 
 SHAPE = ModelConfig(layers=1, width=8, heads=1, kv_heads=1, hidden=8)
 

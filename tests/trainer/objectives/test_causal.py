@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tests.trainer.synthetic import Segments, make_corpus
+from tests.trainer.synthetic import Segments, make_corpus, train_rows
 from trainer.config import ModelConfig
 from trainer.model import Decoder
 from trainer.objectives.base import Losses
 from trainer.objectives.causal import IGNORED, Causal, target_mask
-from trainer.stream import Batch, PackedRows
+from trainer.stream import Batch
 
 ROW = Segments((("a", 0, (5, 6, 7, 0)), ("b", 1, (8, 9, 0))))
 CPU = torch.device("cpu")
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 def batch_of(folder: Path) -> Batch:
     manifest = make_corpus(folder, [[ROW, ROW]], [], 8, 16)
-    return PackedRows(str(folder), manifest, manifest.packed("train"), 1).read(np.array([0, 1]))
+    return train_rows(folder, manifest).read(np.array([0, 1]))
 
 
 def test_targets_stay_inside_segments_and_leave_padding_out(tmp_path: Path) -> None:

@@ -1,0 +1,241 @@
+"""Packed rows by number, over the shards of any number of corpora: checked, decoded a row group at a time, gathered.
+
+Rows are counted over all shards in their order. The row groups that are decoded stay while they are in use: for each
+lane (rows that are read in one order of their own) as many rows as its window has.
+"""
+
+import functools
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests import shards
+from manifests.errors import IntegrityError, SchemaMismatch
+from manifests.manifest import Manifest, Shard
+from manifests.schemas import packed_schema
+from manifests.shards import ROW_GROUP_ROWS
+from trainer.cache import Cache, checked_path
+from trainer.order import Rows, block_sizes, blocks_of
+from trainer.stream import Batch
+
+# In the order of the rows of `_Group.segments`.
+SEGMENT_COLUMNS = ("segment_length", "segment_source", "segment_bytes", "segment_language", "segment_quality")
+DOCUMENT_COLUMNS = ("segment_doc", "segment_start", "segment_length", "segment_source")
+MAX_OPEN_FILES = 64
+
+
+@dataclass(frozen=True, eq=False)
+class PackedShard:
+    """A shard of the corpus at `root`, of the source with this number.
+
+    first_source: number of the corpus's first source. languages: the numbers that the corpus's own languages become,
+    int64, and after them -1 for documents of unknown language.
+    """
+
+    root: str
+    shard: Shard
+    source: int
+    first_source: int
+    languages: Rows
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """A row group. tokens (rows, length + 1); segments int64 (columns, segments), offsets (rows + 1,) into them."""
+
+    tokens: npt.NDArray[Any]
+    offsets: Rows
+    segments: Rows
+
+
+class PackedRows:
+    """Rows by number, counted from 0. Threads may share one.
+
+    lanes: int64 (num_shards,), of each shard the lane that it is in; lane_rows: rows of each that stay decoded.
+    """
+
+    def __init__(
+        self,
+        packed: Sequence[PackedShard],
+        schema: pa.Schema,
+        lanes: Sequence[int] | None = None,
+        lane_rows: Sequence[int] = (2 * ROW_GROUP_ROWS,),
+        cache: Cache | None = None,
+    ) -> None:
+        self.packed = packed
+        self.schema = schema
+        self.cache = cache or Cache()
+        self.blocks = blocks_of([part.shard for part in packed])
+        self.num_rows = int(self.blocks.sizes.sum())
+        self._lanes = lanes or [0] * len(packed)
+        self._groups = [_Recent(rows) for rows in lane_rows]
+        self._open = functools.lru_cache(maxsize=MAX_OPEN_FILES)(self._open_shard)
+        self._documents = functools.lru_cache(maxsize=64)(self._read_documents)
+
+    def read(self, rows: Rows) -> Batch:
+        """The rows with these numbers, in this order.
+
+        Raises IntegrityError if a shard is missing or changed, SchemaMismatch if its columns are not the declared ones.
+        """
+        block = np.searchsorted(self.blocks.first_rows, rows, side="right") - 1
+        inside = rows - self.blocks.first_rows[block]
+        by_block = np.argsort(block, kind="stable")
+        numbers, starts = np.unique(block[by_block], return_index=True)
+        parts = np.split(by_block, starts[1:])
+        tokens = np.empty((len(rows), self._row_tokens), self._token_type)
+        bounds = np.empty((2, len(rows)), np.int64)  # where each row's segments start and end in those of its group
+        groups = [self._group(number) for number in numbers.tolist()]
+        for group, part in zip(groups, parts, strict=False):
+            mine = inside[part]
+            tokens[part] = group.tokens[mine]
+            bounds[:, part] = group.offsets[mine], group.offsets[mine + 1]
+        num_segments = bounds[1] - bounds[0]
+        segments = np.empty((len(SEGMENT_COLUMNS), int(num_segments.sum())), np.int64)
+        places = np.cumsum(num_segments) - num_segments
+        for group, part in zip(groups, parts, strict=False):
+            counts = num_segments[part]
+            segments[:, _ranges(places[part], counts)] = group.segments[:, _ranges(bounds[0, part], counts)]
+        length, source, size, language, quality = segments
+        return Batch(
+            tokens, num_segments, length, source, size, rows=rows, segment_language=language, segment_quality=quality
+        )
+
+    def documents(self, row: int) -> dict[str, list[Any]]:
+        """The segments of a row: lists segment_doc (ids), segment_source (numbers), segment_start, segment_length."""
+        block = int(np.searchsorted(self.blocks.first_rows, row, side="right")) - 1
+        part = self.packed[self.blocks.shards[block]]
+        inside = row - int(self.blocks.first_rows[block])
+        cells: dict[str, list[Any]] = self._documents(block).slice(inside, 1).to_pylist()[0]
+        return {**cells, "segment_source": [number + part.first_source for number in cells["segment_source"]]}
+
+    @property
+    def _row_tokens(self) -> int:
+        return int(self.schema.field("tokens").type.list_size)
+
+    @property
+    def _token_type(self) -> npt.DTypeLike:
+        kind: npt.DTypeLike = self.schema.field("tokens").type.value_type.to_pandas_dtype()
+        return kind
+
+    def _group(self, block: int) -> _Group:
+        lane = int(self._lanes[self.blocks.shards[block]])
+        return self._groups[lane].get(block, int(self.blocks.sizes[block]), self._decode)
+
+    def _decode(self, block: int) -> _Group:
+        part = self.packed[self.blocks.shards[block]]
+        table = self._read(block, ["tokens", *SEGMENT_COLUMNS])
+        lists = {name: table[name].chunk(0) for name in SEGMENT_COLUMNS}
+        columns = {name: column.flatten().to_numpy().astype(np.int64) for name, column in lists.items()}
+        columns["segment_source"] += part.first_source
+        columns["segment_language"] = part.languages[columns["segment_language"]]
+        offsets = lists["segment_length"].offsets.to_numpy().astype(np.int64)
+        tokens = table["tokens"].chunk(0).flatten().to_numpy().reshape(-1, self._row_tokens)
+        return _Group(tokens, offsets - offsets[0], np.stack([columns[name] for name in SEGMENT_COLUMNS]))
+
+    def _read_documents(self, block: int) -> pa.Table:
+        return self._read(block, list(DOCUMENT_COLUMNS))
+
+    def _read(self, block: int, columns: list[str]) -> pa.Table:
+        shard, number = int(self.blocks.shards[block]), int(self.blocks.numbers[block])
+        try:
+            table = self._open(shard).read_row_group(number, columns=columns, use_threads=False)
+        except IntegrityError as error:
+            raise IntegrityError(f"row group {number}: {error}") from error
+        return table.combine_chunks()
+
+    def _open_shard(self, number: int) -> pq.ParquetFile:
+        part = self.packed[number]
+        file = shards.open_parquet(checked_path(part.root, part.shard, self.cache))
+        self._check(file, part.shard)
+        return file
+
+    def _check(self, file: pq.ParquetFile, shard: Shard) -> None:
+        for field in self.schema:
+            if field.name not in file.schema_arrow.names:
+                names = file.schema_arrow.names
+                raise SchemaMismatch(f"{shard.path}: column {field.name!r} is missing; the table has {names}.")
+            found = file.schema_arrow.field(field.name).type
+            if found != field.type:
+                raise SchemaMismatch(f"{shard.path}: {field.name} are {found}, the manifest says {field.type}.")
+        sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
+        if sizes != block_sizes(shard.rows):
+            raise SchemaMismatch(
+                f"{shard.path}: its row groups have {sizes} rows, expected {block_sizes(shard.rows)}: it was not "
+                "written by a build. Run the build again."
+            )
+
+
+class _Recent:
+    """The row groups that were used last, of at most max_rows rows together with the newest one."""
+
+    def __init__(self, max_rows: int) -> None:
+        self.max_rows = max_rows
+        self._lock = threading.Lock()
+        self._held: OrderedDict[int, tuple[int, Future[_Group]]] = OrderedDict()
+
+    def get(self, block: int, num_rows: int, decode: Callable[[int], _Group]) -> _Group:
+        """The row group, decoded if it is not held; of threads that ask for one at once, one decodes it."""
+        with self._lock:
+            held = self._held.get(block)
+            if held is None:
+                future: Future[_Group] = Future()
+                self._held[block] = num_rows, future
+                self._shrink()
+            self._held.move_to_end(block)
+        if held is not None:
+            return held[1].result()
+        try:
+            future.set_result(decode(block))
+        except BaseException as error:
+            future.set_exception(error)
+            raise
+        return future.result()
+
+    def _shrink(self) -> None:
+        total = sum(rows for rows, _ in self._held.values())
+        while total > self.max_rows and len(self._held) > 1:
+            total -= self._held.popitem(last=False)[1][0]
+
+
+def _ranges(starts: Rows, counts: Rows) -> Rows:
+    """start, start + 1, … (count of them) for each pair, one after another."""
+    ends = np.cumsum(counts)
+    flat: Rows = np.repeat(starts - ends + counts, counts) + np.arange(int(ends[-1]) if len(ends) else 0)
+    return flat
+
+
+def schema_of(manifest: Manifest) -> pa.Schema:
+    """The columns that a corpus's packed shards must have."""
+    return packed_schema(getattr(pa, manifest.tokenizer.token_type)(), manifest.packing.length)
+
+
+def packed_shards(
+    root: str, manifest: Manifest, split: Literal["train", "validation"], first_source: int, languages: Rows
+) -> list[PackedShard]:
+    """The packed shards of one corpus that have rows; see PackedShard.
+
+    Raises IntegrityError for a shard of a source that the manifest does not have.
+    """
+    number = {source.name: first_source + index for index, source in enumerate(manifest.sources)}
+    found = []
+    for shard in manifest.packed(split):
+        if shard.source not in number:
+            raise IntegrityError(f"{root}: {shard.path} is of source {shard.source!r}, which the manifest has not.")
+        if shard.rows:
+            found.append(PackedShard(root, shard, number[shard.source], first_source, languages))
+    return found
+
+
+def validation_rows(root: str, manifest: Manifest) -> PackedRows | None:
+    """A reader of the validation split of one corpus, or None where it has none."""
+    languages = np.append(np.arange(len(manifest.packing.languages)), -1)
+    packed = packed_shards(root, manifest, "validation", 0, languages)
+    return PackedRows(packed, schema_of(manifest)) if packed else None
