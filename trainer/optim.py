@@ -57,10 +57,15 @@ def make_optimizers(model: nn.Module, config: OptimizerConfig) -> list[Optimizer
 
 
 def hidden_matrices(model: nn.Module) -> list[Tensor]:
-    """Weights of the linear layers that lie in a list of layers: those of its blocks, not embeddings or output."""
+    """The weights of `hidden_linears` that require a gradient."""
+    return [module.weight for module in hidden_linears(model) if module.weight.requires_grad]
+
+
+def hidden_linears(model: nn.Module) -> list[nn.Linear]:
+    """The linear layers that lie in a list of layers: those of its blocks, not embeddings or output."""
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList | nn.ModuleDict)]
     linear = {id(module): module for blocks in lists for module in blocks.modules() if isinstance(module, nn.Linear)}
-    return [module.weight for module in linear.values() if module.weight.requires_grad]
+    return list(linear.values())
 
 
 def _groups(parameters: Sequence[Tensor], decay_key: str, config: OptimizerConfig) -> list[dict[str, Any]]:

@@ -49,8 +49,12 @@ class Causal:
         return Tensors(*(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays))
 
     def losses(self, model: nn.Module, tensors: Tensors) -> Losses:
-        logits_BTV = model(tensors.inputs, tensors.segment)
-        values = F.cross_entropy(
-            logits_BTV.flatten(0, 1).float(), tensors.target.flatten(), ignore_index=IGNORED, reduction="none"
-        )
-        return Losses(values.view_as(tensors.target), tensors.target != IGNORED, tensors.number)
+        return losses_of(model(tensors.inputs, tensors.segment), tensors)
+
+
+def losses_of(logits_BTV: Tensor, tensors: Tensors) -> Losses:
+    """The cross entropy of each target."""
+    values = F.cross_entropy(
+        logits_BTV.flatten(0, 1).float(), tensors.target.flatten(), ignore_index=IGNORED, reduction="none"
+    )
+    return Losses(values.view_as(tensors.target), tensors.target != IGNORED, tensors.number)
