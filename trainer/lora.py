@@ -5,6 +5,7 @@ Source: Hu et al. 2021.
 """
 
 import contextlib
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,7 +32,9 @@ def add_lora(model: nn.Module, config: LoraConfig, seed: int, *, train_head: boo
         raise RecipeError(f"lora: {type(model).__name__} has no linear layers below its output. Remove [lora].")
     shape: dict[str, Any] = {"r": config.rank, "lora_alpha": config.alpha, "lora_dropout": config.dropout}
     settings = PeftConfig(**shape, target_modules=targets, bias="none")
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # GPT-2's matrices lie the other way round; peft sees it, sets what it needs and warns.
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to")
         torch.default_generator.manual_seed(seed)
         inject_adapter_in_model(settings, model)
     if train_head:

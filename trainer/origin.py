@@ -8,7 +8,7 @@ from manifests import manifest as corpus_manifest
 from manifests import shards
 from manifests.errors import InputError, ModelError, RecipeError
 from trainer import checkpoint
-from trainer.config import TrainConfig
+from trainer.config import CORPUS_OBJECTIVES, TrainConfig
 from trainer.tokenizer import FILE, Tokenizer, load_tokenizer
 
 HUGGING_FACE_CONFIG = "config.json"
@@ -28,7 +28,6 @@ class Origin:
     end_of_text_id: int
     vocab_size: int
     max_length: int | None = None
-    is_encoder_decoder: bool = False
 
 
 def find_init(init: str) -> tuple[Literal["checkpoint", "hugging_face"], str]:
@@ -66,6 +65,26 @@ def read_hugging_face_config(folder: str) -> dict[str, Any]:
     return found
 
 
+def longest(facts: dict[str, Any]) -> int | None:
+    """Tokens that a model of this config.json can see; None where its positions have no end."""
+    text = facts.get("text_config") or facts
+    if facts.get("relative_attention_num_buckets"):  # T5 writes n_positions, but its positions are relative
+        return None
+    lengths = (text.get(key) for key in ("max_position_embeddings", "n_positions"))
+    return next((length for length in lengths if isinstance(length, int)), None)
+
+
+def is_seq2seq(config: TrainConfig) -> bool:
+    """True if the run starts from an encoder-decoder, whose encoder reads prompts and whose decoder learns answers."""
+    if config.init is None or config.objective in CORPUS_OBJECTIVES or config.objective == "classification":
+        return False
+    kind, folder = find_init(config.init)
+    if kind == "hugging_face":
+        return bool(read_hugging_face_config(folder).get("is_encoder_decoder"))
+    architecture = checkpoint.read_state(folder).architecture
+    return architecture is not None and architecture.kind == "seq2seq"
+
+
 def _scratch(config: TrainConfig) -> Origin:
     uri = config.examples.tokenizer
     if uri is None:
@@ -93,11 +112,7 @@ def _from_checkpoint(folder: str, config: TrainConfig) -> Origin:
     uri = config.examples.tokenizer or shards.join(run, FILE)
     tokenizer = _load(uri)
     _check_fits(tokenizer, state.vocab_size, uri, folder)
-    facts = state.architecture
-    return Origin(
-        "checkpoint", folder, tokenizer, uri, state.end_of_text_id, state.vocab_size, state.length,
-        facts is not None and facts.kind == "seq2seq",
-    )  # fmt: skip
+    return Origin("checkpoint", folder, tokenizer, uri, state.end_of_text_id, state.vocab_size, state.length)
 
 
 def _from_hugging_face(folder: str, config: TrainConfig) -> Origin:
@@ -114,14 +129,8 @@ def _from_hugging_face(folder: str, config: TrainConfig) -> Origin:
     if not isinstance(size, int):
         raise ModelError(f"{folder}/{HUGGING_FACE_CONFIG}: has no vocab_size: this kind of model cannot be fine-tuned.")
     _check_fits(tokenizer, size, uri, folder)
-    lengths = [text[key] for key in ("max_position_embeddings", "n_positions") if isinstance(text.get(key), int)]
-    # T5 writes n_positions, but its positions are relative.
-    max_length = lengths[0] if lengths and not facts.get("relative_attention_num_buckets") else None
     end_of_text_id = _hugging_face_end(folder, facts, tokenizer)
-    return Origin(
-        "hugging_face", folder, tokenizer, uri, end_of_text_id, size, max_length,
-        bool(facts.get("is_encoder_decoder")),
-    )  # fmt: skip
+    return Origin("hugging_face", folder, tokenizer, uri, end_of_text_id, size, longest(facts))
 
 
 def _hugging_face_end(folder: str, facts: dict[str, Any], tokenizer: Tokenizer) -> int:

@@ -166,7 +166,7 @@ def _conversation(messages: Any, template: str | None, where: str) -> Example:
             "Take out the template, or write the line with 'prompt' and 'response'."
         )
     if not isinstance(messages, list) or not messages:
-        raise InputError(f"{where}: key 'messages' is {_kind(messages)}, not a list of messages with role and content.")
+        raise InputError(f"{where}: key 'messages' is {_kind(messages)}, not a list of one or more messages.")
     pieces: list[Piece] = []
     before = ""
     for number, message in enumerate(messages):
