@@ -90,31 +90,31 @@ class SliceSums:
         found = {name: figures(*column) for name, column in zip(self.kinds[kind], columns, strict=True) if column[1]}
         return {} if set(found) <= {UNKNOWN} else found
 
+    def metrics(self) -> dict[str, Any]:
+        """What a metrics line says of the validation rows; {} where they hold no target.
+
+        validation_loss (nats per target), validation_bits_per_byte, and validation_by_source, _by_language and
+        _by_quality: the figures of each slice, where it is known.
+        """
+        overall = self.all()
+        found: dict[str, Any] = {
+            f"validation_{key}": overall[key] for key in ("loss", "bits_per_byte") if key in overall
+        }
+        slices = {f"validation_by_{kind}": self.by(kind) for kind in self.kinds}
+        return found | {key: each for key, each in slices.items() if each}
+
 
 def sums_by_slice(
-    model: nn.Module,
-    objective: Objective,
-    rows: RowReader,
-    names: SliceNames,
-    micro_batch: int,
-    context: Context,
+    model: nn.Module, objective: Objective, rows: RowReader, names: SliceNames, micro_batch: int, device: torch.device
 ) -> SliceSums:
-    """Read all rows, each worker every n-th batch of micro_batch rows, and add up over the workers.
-
-    Every worker makes the same number of forward passes, as collectives inside a model need: one that has no batch
-    left reads the first and does not count it.
-    """
-    found = SliceSums(names, context.device)
-    for start in range(0, rows.num_rows, micro_batch * context.world_size):
-        mine = start + micro_batch * context.rank
-        first = mine if mine < rows.num_rows else 0
-        batch = rows.read(np.arange(first, min(first + micro_batch, rows.num_rows), dtype=np.int64))
+    """Read all rows in one process, micro_batch at a time."""
+    found = SliceSums(names, device)
+    for start in range(0, rows.num_rows, micro_batch):
+        batch = rows.read(np.arange(start, min(start + micro_batch, rows.num_rows), dtype=np.int64))
         with evaluation_mode(model):
-            losses = objective.losses(model, objective.tensors(batch, context.device))
-        if mine < rows.num_rows:
-            num_bytes = torch.from_numpy(target_bytes(objective, batch, names.end_of_text_id)).to(context.device)
-            found.add(batch, torch.cat([losses.by_segment(batch.total_segments), num_bytes[None]]))
-    found.add_over_workers(context)
+            losses = objective.losses(model, objective.tensors(batch, device))
+        num_bytes = torch.from_numpy(target_bytes(objective, batch, names.end_of_text_id)).to(device)
+        found.add(batch, torch.cat([losses.by_segment(batch.total_segments), num_bytes[None]]))
     return found
 
 
@@ -126,21 +126,6 @@ def target_bytes(objective: Objective, batch: Batch, end_of_text_id: int) -> npt
     weights = batch.token_bytes(end_of_text_id)[:, 1:][targets]
     numbers = batch.segment_number[:, 1:][targets]
     return np.bincount(numbers, weights=weights, minlength=batch.total_segments).astype(np.float64)
-
-
-def validate(
-    model: nn.Module, objective: Objective, rows: RowReader, names: SliceNames, micro_batch: int, context: Context
-) -> dict[str, Any]:
-    """What a metrics line says of the validation rows; {} where the rows hold no target.
-
-    validation_loss (nats per target), validation_bits_per_byte, and validation_by_source, _by_language and
-    _by_quality: the figures of each slice, where it is known.
-    """
-    sums = sums_by_slice(model, objective, rows, names, micro_batch, context)
-    overall = sums.all()
-    metrics: dict[str, Any] = {f"validation_{key}": overall[key] for key in ("loss", "bits_per_byte") if key in overall}
-    slices = {f"validation_by_{kind}": sums.by(kind) for kind in sums.kinds}
-    return metrics | {key: found for key, found in slices.items() if found}
 
 
 def text_figures(language_model: LanguageModel, texts: Sequence[str], slices: Sequence[str]) -> dict[str, Figures]:

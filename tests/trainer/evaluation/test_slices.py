@@ -2,6 +2,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ import torch
 from tests.trainer.evaluation.models import Bigram, language_model, probable, uniform
 from tests.trainer.synthetic import Segments, counting_corpus, make_corpus
 from trainer.config import ModelConfig
-from trainer.context import Context
-from trainer.evaluation.slices import figures, text_figures, validate
+from trainer.data import RowReader
+from trainer.evaluation.slices import figures, sums_by_slice, text_figures
 from trainer.model import Decoder
 from trainer.objectives.causal import Causal
 from trainer.order import Rows
-from trainer.stream import Batch, PackedRows, validation_rows
+from trainer.packed import PackedRows, validation_rows
+from trainer.stream import Batch
 
 SHAPE = ModelConfig(layers=1, width=8, heads=1, kv_heads=1, hidden=8)
 
@@ -33,8 +35,8 @@ def rows_of(folder: Path, *segments: Segments) -> PackedRows:
     return rows
 
 
-def check(model: torch.nn.Module, rows: PackedRows, micro_batch: int = 1) -> dict[str, object]:
-    return validate(model, Causal(), rows, Names(), micro_batch, Context())
+def check(model: torch.nn.Module, rows: RowReader, micro_batch: int = 1) -> dict[str, Any]:
+    return sums_by_slice(model, Causal(), rows, Names(), micro_batch, torch.device("cpu")).metrics()
 
 
 ROW = Segments((("a", 0, (5, 6, 7, 0)), ("b", 1, (8, 9, 0))))
@@ -84,7 +86,7 @@ class Labelled:
 
 def test_segments_of_unknown_language_or_quality_are_a_slice_of_their_own(tmp_path: Path) -> None:
     rows = Labelled(rows_of(tmp_path, ROW, ROW), [1, -1], [9, -1])
-    found = validate(uniform(16), Causal(), rows, Names(), 2, Context())
+    found = check(uniform(16), rows, 2)
     counts = {
         name: {key: value["num_targets"] for key, value in found[f"validation_by_{name}"].items()}
         for name in ("language", "quality")
@@ -94,7 +96,7 @@ def test_segments_of_unknown_language_or_quality_are_a_slice_of_their_own(tmp_pa
 
 def test_slices_that_nothing_is_known_of_are_left_out(tmp_path: Path) -> None:
     rows = Labelled(rows_of(tmp_path, ROW), [-1, -1], [-1, -1])
-    found = validate(uniform(16), Causal(), rows, Names(), 2, Context())
+    found = check(uniform(16), rows, 2)
     assert set(found) == {"validation_loss", "validation_bits_per_byte", "validation_by_source"}
 
 
