@@ -317,21 +317,14 @@ def test_without_a_named_score_segments_have_no_decile(sample_corpus):
     assert manifest.packing.quality_edges == []
 
 
-def test_deciles_are_of_this_build_alone(tmp_path):
-    recipe = two_sources(tmp_path, "a", "b")
-    quality = "pack.quality=text.num_bytes"
-    build_local(recipe, tmp_path / "out", quality)
-    lines = (tmp_path / "b.jsonl").read_text("utf-8").splitlines()
-    write_lines(tmp_path / "b.jsonl", [{"text": json.loads(line)["text"] + " Longer now."} for line in lines])
-    again = build_local(recipe, tmp_path / "out", quality)
-    assert again.packing.quality_edges == [float(n) for n in sorted(byte_counts(tmp_path))[5::6][:9]]
-    assert again.digest == build_local(recipe, tmp_path / "fresh", quality).digest
-
-
-def byte_counts(folder):
-    """Bytes of the texts of all 60 lines."""
-    paths = sorted(folder.glob("*.jsonl"))
-    return [len(json.loads(line)["text"]) for path in paths for line in path.read_text("utf-8").splitlines()]
+def test_deciles_and_languages_are_of_this_build_alone(tmp_path):
+    quality = "pack.quality=text.num_chars"
+    before = build_local(two_sources(tmp_path, "a", "b"), tmp_path / "out", quality)
+    write_lines(tmp_path / "a.jsonl", [{"text": "Ein ruhiges Dorf am Hafen wacht auf. " + "x" * n} for n in range(20)])
+    again = build_local(two_sources(tmp_path, "a"), tmp_path / "out", quality)  # the ledger of b is still there
+    assert (before.packing.languages, again.packing.languages) == (["en"], ["de"])
+    assert again.packing.quality_edges == [37.0 + n for n in range(1, 19, 2)]  # of 20 texts
+    assert again.digest == build_local(two_sources(tmp_path, "a"), tmp_path / "fresh", quality).digest
 
 
 def test_the_report_tells_how_full_the_rows_of_each_source_are(sample_corpus):

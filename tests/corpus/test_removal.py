@@ -108,6 +108,20 @@ def test_one_document_costs_its_unit_and_its_bucket(corpus, tmp_path):
     assert all((corpus / path).samefile(tmp_path / "new" / path) for path in same)
 
 
+def test_deciles_that_move_have_all_rows_packed_again_but_none_gathered(tmp_path):
+    write_inputs(tmp_path)
+    build_local(tmp_path / "recipe.toml", tmp_path / "old", "pack.quality=text.num_bytes")
+    _, removal = removed_from(tmp_path / "old", tmp_path / "new", lists(tmp_path, ids=ids(tmp_path / "old", "a3")))
+    assert removal.done == {"encode": (1, 2), "pack": (3, 3)}
+    old, new = read_manifest(str(tmp_path / "old")), read_manifest(str(tmp_path / "new"))
+    assert old.packing.quality_edges != new.packing.quality_edges
+    tokens = [shard.path for shard in old.shards if shard.kind == "tokens"]
+    assert sum((tmp_path / "old" / path).samefile(tmp_path / "new" / path) for path in tokens) == 2
+    build_local(tmp_path / "recipe.toml", tmp_path / "new", "pack.quality=text.num_bytes")
+    assert read_manifest(str(tmp_path / "new")).shards == new.shards
+    assert verify(str(tmp_path / "new")).problems == []
+
+
 def test_a_page_that_the_filters_dropped_is_removed_by_its_url(sample_corpus, tmp_path):
     dropped = (
         ledger.scan(str(sample_corpus)).filter(pl.col("reason").str.starts_with("fineweb")).collect().row(0, named=True)
