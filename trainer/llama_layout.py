@@ -17,6 +17,7 @@ from torch import Tensor
 
 from manifests import shards
 from manifests.errors import InputError, IntegrityError
+from trainer import int8
 from trainer.config import ModelConfig
 from trainer.model import INIT_STD, Decoder
 
@@ -147,25 +148,29 @@ def read_config(folder: str) -> dict[str, Any]:
 
 
 def read_weights(folder: str) -> dict[str, Tensor]:
-    """All tensors of a folder's safetensors as they are stored, by name. Raises InputError if it has none."""
-    index, single = shards.join(folder, INDEX), shards.join(folder, WEIGHTS)
-    if not shards.exists(index):
-        if not shards.exists(single):
-            raise InputError(_no_weights(folder))
-        return read_tensors(single)[0]
-    names = sorted(set(read_json(index)["weight_map"].values()))
-    return {key: tensor for name in names for key, tensor in read_tensors(shards.join(folder, name))[0].items()}
+    """All weights of a folder by name, of the stored type; int8 ones as the fp32 that they stand for.
+
+    Raises InputError if the folder has none.
+    """
+    index, single, small = (shards.join(folder, name) for name in (INDEX, WEIGHTS, int8.WEIGHTS))
+    if shards.exists(index):
+        names = sorted(set(read_json(index)["weight_map"].values()))
+        return {key: tensor for name in names for key, tensor in read_tensors(shards.join(folder, name)).items()}
+    if shards.exists(single):
+        return read_tensors(single)
+    if shards.exists(small):
+        return int8.dequantize(read_tensors(small))
+    raise InputError(_no_weights(folder))
 
 
-def read_tensors(uri: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of one safetensors file. Raises IntegrityError if it is damaged or not there."""
+def read_tensors(uri: str) -> dict[str, Tensor]:
+    """The tensors of one safetensors file. Raises IntegrityError if it is damaged or not there."""
     try:
-        data = shards.read_bytes(uri)
-        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-        return safetensors.torch.load(data), header.get("__metadata__", {})
+        found: dict[str, Tensor] = safetensors.torch.load(shards.read_bytes(uri))
+        return found
     except FileNotFoundError:
         raise IntegrityError(f"{uri}: is named in {INDEX} but is not there. Copy the folder again.") from None
-    except (safetensors.SafetensorError, ValueError) as error:
+    except safetensors.SafetensorError as error:
         raise IntegrityError(f"{uri}: is not a whole safetensors file ({error}). Copy it again.") from error
 
 
