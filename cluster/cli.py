@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 from pydantic import BaseModel
 
-from cluster import classifier, show
+from cluster import classifier, exporting, show
 
 app = typer.Typer(
     name="gristmill",
@@ -21,6 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(classifier.app, name="classifier")
+app.command()(exporting.export)
+app.command()(exporting.prune)
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 

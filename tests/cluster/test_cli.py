@@ -23,11 +23,13 @@ SURFACE = {
     "demo": ["folder"],
     "diff": ["first", "second", "--json"],
     "doctor": ["recipe", "--warm"],
+    "export": ["run", "--out", "--ema", "--int8", "--json"],
     "explain": ["folder", "document", "--step", "--json"],
     "filters": ["rule"],
     "remove": [
         *("folder", "--ids", "--urls", "--domains", "--near", "--out", "--run", "--runner", "--address", "--json"),
     ],
+    "prune": ["run", "--out", "--sparsity", "--json"],
     "report": ["out", "--json"],
     "sample": ["folder", "--seed", "--pages"],
     "submit": ["recipe", "--out", "--address", "--follow", "--no-follow", "--set"],
