@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from manifests import shards
-from manifests.digest import digest_bytes
 from manifests.errors import ModelError, RecipeError
 from trainer import checkpoint
 from trainer.architecture import Classifier, Kind, describe
@@ -15,7 +14,7 @@ from trainer.llama_layout import import_model, why_not_ours
 from trainer.lora import add_lora
 from trainer.model import Decoder
 from trainer.origin import find_init, is_seq2seq, longest, read_hugging_face_config
-from trainer.tokenizer import FILE
+from trainer.tokenizer import FILE, rules_digest
 
 if TYPE_CHECKING:
     from trainer.data import Data
@@ -119,9 +118,9 @@ def _check_tokenizer(folder: str, data: "Data") -> None:
     own = shards.join(run, FILE)
     if not (data.tokenizer.endswith(".json") and shards.exists(own)):
         return
-    digests = [digest_bytes(shards.read_bytes(uri)) for uri in (own, data.tokenizer)]
+    digests = [rules_digest(uri) for uri in (own, data.tokenizer)]
     if digests[0] != digests[1]:
         raise ModelError(
-            f"{own}: is not the tokenizer of the corpus, {data.tokenizer} (SHA-256 {digests[0][:16]}… and "
+            f"{own}: does not give the tokens of the corpus's {data.tokenizer} (rules {digests[0][:16]}… and "
             f"{digests[1][:16]}…). Build the corpus with [tokenize] tokenizer = {own!r}."
         )

@@ -12,7 +12,7 @@ from typing import Any
 import tokenizers
 
 from manifests import shards
-from manifests.digest import digest_bytes
+from manifests.digest import digest_bytes, digest_json
 from manifests.errors import ModelError
 
 FILE = "tokenizer.json"
@@ -54,6 +54,12 @@ def load_tokenizer(uri: str) -> Tokenizer:
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise ModelError(f"{uri}: there is no such tokenizer. Name a {FILE} of the tokenizers library.") from None
     return _load(data, uri)
+
+
+def rules_digest(uri: str) -> str:
+    """SHA-256 over what decides the ids of a text: normalizer, split rule and vocabulary, not what is put around it."""
+    config = _parse(shards.read_bytes(uri), uri)
+    return digest_json({key: config.get(key) for key in ("normalizer", "pre_tokenizer", "model")})
 
 
 @functools.lru_cache(maxsize=4)
