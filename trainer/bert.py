@@ -19,8 +19,10 @@ from trainer.hugging_face import Adapter, quiet, seeded
 from trainer.model import positions_in_segment
 from trainer.origin import find_init
 from trainer.special_tokens import NAMES, SpecialIds, read_special
+from trainer.tokenizer import FILE
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import BertConfig
 
     from trainer.data import Data
@@ -217,24 +219,27 @@ def _check_fits(folder: str, found: Any, data: "Data") -> None:
         )
 
 
-def export_transformers(model: Bert, out: str, tokenizer: str, vocab_size: int, end_of_text_id: int) -> None:
-    """Write a model to a local folder in the Hugging Face layout, with the tokenizer if it is a tokenizer.json.
+def write_special_tokens(model: Bert, out: str, vocab_size: int, end_of_text_id: int) -> None:
+    """Complete an exported model: name the three tokens in its config.json and add them to its tokenizer.json.
 
-    The tokenizer gets the three tokens, and for pairs puts them around texts as training did; end of text is its
-    padding. Raises ModelError if the tokens would not get the numbers that the model was trained with.
+    out: local folder with both files; for pairs the tokenizer then puts the tokens around texts as training did. Raises
+    ModelError if the tokens would not get the numbers that the model was trained with.
     """
+    tokenizer = shards.join(out, FILE)
     special = SpecialIds.of(read_special(tokenizer), vocab_size)
     numbers = dict(zip(NAMES, (special.mask, special.classify, special.separate), strict=True))
-    model.inner.config.update({f"{name[1:-1].lower()}_token_id": number for name, number in numbers.items()})
-    model.inner.save_pretrained(out)
-    if tokenizer.endswith(".json"):
-        _write_tokenizer(out, tokenizer, numbers, end_of_text_id, pairs=isinstance(model, PairBert))
+    config = model.inner.config
+    config.update({f"{name[1:-1].lower()}_token_id": number for name, number in numbers.items()})
+    config.save_pretrained(out)
+    library = _with_special(tokenizer, numbers, pairs=isinstance(model, PairBert))
+    end = library.id_to_token(end_of_text_id)
+    names = {"mask_token": NAMES[0], "cls_token": NAMES[1], "sep_token": NAMES[2], "pad_token": end, "eos_token": end}
+    _write_tokenizer(library, out, names | {"model_max_length": config.max_position_embeddings})
 
 
-def _write_tokenizer(out: str, tokenizer: str, numbers: dict[str, int], end_of_text_id: int, *, pairs: bool) -> None:
+def _with_special(tokenizer: str, numbers: dict[str, int], *, pairs: bool) -> "Tokenizer":
     from tokenizers import Tokenizer
     from tokenizers.processors import TemplateProcessing
-    from transformers import PreTrainedTokenizerFast
 
     library = Tokenizer.from_buffer(shards.read_bytes(tokenizer))
     library.add_special_tokens(list(NAMES))
@@ -249,10 +254,14 @@ def _write_tokenizer(out: str, tokenizer: str, numbers: dict[str, int], end_of_t
             pair="[CLS] $A [SEP] $B:1 [SEP]:1",
             special_tokens=[(name, found[name]) for name in NAMES[1:]],
         )
-    end = library.id_to_token(end_of_text_id)
-    names = {"mask_token": NAMES[0], "cls_token": NAMES[1], "sep_token": NAMES[2], "pad_token": end, "eos_token": end}
+    return library
+
+
+def _write_tokenizer(library: "Tokenizer", out: str, settings: dict[str, Any]) -> None:
+    from transformers import PreTrainedTokenizerFast
+
     fast: Any = PreTrainedTokenizerFast
-    fast(tokenizer_object=library, **names).save_pretrained(out)
+    fast(tokenizer_object=library, clean_up_tokenization_spaces=False, **settings).save_pretrained(out)
 
 
 @torch.no_grad()

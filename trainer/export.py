@@ -10,6 +10,7 @@ from manifests import shards
 from manifests.errors import InputError, RecipeError
 from manifests.manifest import corpus_root, read_manifest
 from trainer import checkpoint
+from trainer.bert import MaskedBert, PairBert, write_special_tokens
 from trainer.checkpoint import State
 from trainer.config import CORPUS_OBJECTIVES
 from trainer.llama_layout import write_model
@@ -86,6 +87,8 @@ def write_rest(trained: Trained, out: str, notes: Sequence[str]) -> None:
     state = trained.state
     as_in_corpus = state.config.objective in CORPUS_OBJECTIVES
     write_tokenizer(trained.tokenizer, state.end_of_text_id, state.length, as_in_corpus, out)
+    if isinstance(trained.model, MaskedBert | PairBert):
+        write_special_tokens(trained.model, out, state.vocab_size, state.end_of_text_id)
     name = out.rstrip("/").rsplit("/", 1)[-1]
     text = card(name, state, trained.paths, trained.num_parameters, notes)
     shards.write_bytes(shards.join(out, CARD), text.encode("utf-8"))

@@ -1,4 +1,5 @@
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import torch
 from manifests.errors import InputError, RecipeError
 from tests.trainer.synthetic import counting_corpus, small_config
 from trainer.architecture import build, describe
-from trainer.bert import MaskedBert, PairBert, export_transformers, make_bert, start_bert
+from trainer.bert import MaskedBert, PairBert, make_bert, start_bert, write_special_tokens
 from trainer.config import ModelConfig
 from trainer.data import Data, open_data
 
@@ -40,6 +41,13 @@ def small_data(folder: Path) -> Data:
     return replace(
         data, tokenizer=write_tokenizer(folder / "tokenizer.json", {"<|endoftext|>": END}), end_of_text_id=END
     )
+
+
+def export(model: Any, data: Data, out: str) -> None:
+    """As trainer.export does it."""
+    model.inner.save_pretrained(out)
+    shutil.copy(data.tokenizer, out)
+    write_special_tokens(model, out, data.vocab_size, END)
 
 
 def weights(model: torch.nn.Module) -> list[torch.Tensor]:
@@ -109,7 +117,7 @@ def test_an_exported_model_has_the_same_logits_in_transformers(tmp_path: Path, c
     data = small_data(tmp_path)
     model = start_bert(config, data).eval()
     out = str(tmp_path / "out")
-    export_transformers(model, out, data.tokenizer, data.vocab_size, END)
+    export(model, data, out)
     found, tokenizer = AutoModelForMaskedLM.from_pretrained(out), AutoTokenizer.from_pretrained(out)
     assert (found.config.mask_token_id, found.config.cls_token_id, found.config.sep_token_id) == (4, 5, 6)
     assert (tokenizer.mask_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id) == (4, 5, 6)
@@ -132,7 +140,7 @@ def test_training_goes_on_from_an_exported_folder_and_pairs_get_new_heads(tmp_pa
     data = small_data(tmp_path)
     masked = start_bert(CONFIG.model_copy(update={"seed": 9}), data)
     out = str(tmp_path / "out")
-    export_transformers(masked, out, data.tokenizer, data.vocab_size, END)
+    export(masked, data, out)
     again = start_bert(CONFIG.model_copy(update={"init": out}), data)
     assert isinstance(again, MaskedBert)
     assert equal(masked, again)
@@ -147,7 +155,7 @@ def test_training_goes_on_from_an_exported_folder_and_pairs_get_new_heads(tmp_pa
 def test_a_model_that_cannot_read_the_corpus_is_refused(tmp_path: Path) -> None:
     data = small_data(tmp_path)
     out = str(tmp_path / "out")
-    export_transformers(start_bert(CONFIG, data), out, data.tokenizer, data.vocab_size, END)
+    export(start_bert(CONFIG, data), data, out)
     config = CONFIG.model_copy(update={"init": out})
     with pytest.raises(RecipeError, match="has 20 positions, rows of length 17 need 21.*length = 16 or less"):
         start_bert(config, replace(data, length=17))
@@ -160,7 +168,7 @@ def test_a_model_that_cannot_read_the_corpus_is_refused(tmp_path: Path) -> None:
 def test_a_model_of_another_tokenizer_gets_rows_for_the_special_tokens(tmp_path: Path) -> None:
     data = small_data(tmp_path)
     out = str(tmp_path / "out")
-    export_transformers(start_bert(CONFIG, data), out, data.tokenizer, data.vocab_size, END)
+    export(start_bert(CONFIG, data), data, out)
     config = CONFIG.model_copy(update={"init": out})
     grown = start_bert(config, replace(data, vocab_size=6))
     assert grown.inner.config.vocab_size == 9
