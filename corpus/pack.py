@@ -20,7 +20,7 @@ from filters.kernels.pack import best_fit, copy_pieces, sum_pieces
 from manifests import shards
 from manifests.digest import hash_fraction
 from manifests.errors import IntegrityError
-from manifests.schemas import packed_schema, require, tokens_schema
+from manifests.schemas import packed_schema, require, token_column, tokens_schema
 from manifests.shards import ROW_GROUP_ROWS, FileEntry, TableWriter
 
 Ints = npt.NDArray[np.int64]
@@ -189,7 +189,7 @@ class _Assembler:
             return pa.ListArray.from_arrays(bounds, values.cast(kind.value_type), type=kind)
 
         columns = {
-            "tokens": pa.FixedSizeListArray.from_arrays(pa.array(rows), type=self.schema.field("tokens").type),
+            "tokens": token_column(rows.reshape(-1, capacity)),
             "segment_doc": lists("segment_doc", self.doc_ids.take(pa.array(pieces.document)).combine_chunks()),
             "segment_start": lists("segment_start", pa.array(pieces.start)),
             "segment_length": lists("segment_length", pa.array(pieces.length)),

@@ -241,7 +241,7 @@ class TableWriter:
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
-    """How columns are written: long texts and lists of numbers (tokens) without a dictionary, at quick levels of zstd.
+    """How columns are written: long texts, tokens and lists without a dictionary, at quick levels of zstd.
 
     A dictionary of either is given up as too large after it was made. Tokens at level 1 cost 2 % more bytes than at 3
     and take, with that, 0.57 of the time; texts at level 2 cost 4 % more and take 0.68 of the time.
@@ -249,7 +249,8 @@ def _encoding(schema: pa.Schema) -> dict[str, Any]:
     levels = {}
     for field in schema:
         is_list = pa.types.is_list(field.type) or pa.types.is_large_list(field.type)
-        level = 1 if is_list else 2 if pa.types.is_large_string(field.type) else 3
+        is_quick = is_list or pa.types.is_fixed_size_binary(field.type)
+        level = 1 if is_quick else 2 if pa.types.is_large_string(field.type) else 3
         levels[f"{field.name}.list.element" if is_list else field.name] = level
     return {"compression_level": levels, "use_dictionary": [name for name, level in levels.items() if level == 3]}
 

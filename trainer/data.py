@@ -15,7 +15,7 @@ from manifests.manifest import Manifest, corpus_root, read_manifest
 from manifests.shards import ROW_GROUP_ROWS
 from trainer.config import CORPUS_OBJECTIVES, TrainConfig
 from trainer.order import Rows, blocks_of
-from trainer.packed import PackedRows, PackedShard, packed_shards, schema_of
+from trainer.packed import PackedRows, PackedShard, form_of, packed_shards
 from trainer.plan import Plan
 from trainer.run_files import absolute
 from trainer.stream import Batch, TrainStream
@@ -102,7 +102,7 @@ def _open_corpora(paths: tuple[str, ...], config: TrainConfig) -> Data:
             f"{sum(part.shard.rows for part in validation)} for validation). Build with more documents or a smaller "
             "[pack] length."
         )
-    schema = schema_of(first)
+    form = form_of(first)
     blocks = blocks_of([part.shard for part in train])
     source_of_shard = np.array([part.source for part in train], dtype=np.int64)
     row_bytes = (first.packing.length + 1) * np.dtype(first.tokenizer.token_type).itemsize
@@ -113,8 +113,8 @@ def _open_corpora(paths: tuple[str, ...], config: TrainConfig) -> Data:
     return Data(
         paths=paths,
         digest=digest,
-        train=TrainStream(PackedRows(train, schema, plan.lanes.tolist(), lane_rows), plan, config.global_batch),
-        validation=PackedRows(validation, schema) if validation else None,
+        train=TrainStream(PackedRows(train, form, plan.lanes.tolist(), lane_rows), plan, config.global_batch),
+        validation=PackedRows(validation, form) if validation else None,
         sources=tuple(sources),
         languages=languages,
         vocab_size=first.tokenizer.vocab_size,

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 from manifests import shards
 from manifests.errors import IntegrityError, SchemaMismatch
 from manifests.manifest import Manifest, Shard
-from manifests.schemas import packed_schema
+from manifests.schemas import one_chunk, packed_schema, token_rows
 from manifests.shards import ROW_GROUP_ROWS
 from trainer.cache import Cache, checked_path
 from trainer.order import Rows, block_sizes, blocks_of
@@ -30,6 +31,24 @@ from trainer.stream import Batch
 SEGMENT_COLUMNS = ("segment_length", "segment_source", "segment_bytes", "segment_language", "segment_quality")
 DOCUMENT_COLUMNS = ("segment_doc", "segment_start", "segment_length", "segment_source")
 MAX_OPEN_FILES = 64
+
+
+@dataclass(frozen=True)
+class RowForm:
+    """What all rows of one reader are alike in. token_type: uint16 or uint32."""
+
+    length: int
+    token_type: str
+
+    @cached_property
+    def schema(self) -> pa.Schema:
+        """The columns that packed shards must have."""
+        return packed_schema(getattr(pa, self.token_type)(), self.length)
+
+
+def form_of(manifest: Manifest) -> RowForm:
+    """The form of a corpus's rows."""
+    return RowForm(manifest.packing.length, manifest.tokenizer.token_type)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +84,13 @@ class PackedRows:
     def __init__(
         self,
         packed: Sequence[PackedShard],
-        schema: pa.Schema,
+        form: RowForm,
         lanes: Sequence[int] | None = None,
         lane_rows: Sequence[int] = (2 * ROW_GROUP_ROWS,),
         cache: Cache | None = None,
     ) -> None:
         self.packed = packed
-        self.schema = schema
+        self.form = form
         self.cache = cache or Cache()
         self.blocks = blocks_of([part.shard for part in packed])
         self.num_rows = int(self.blocks.sizes.sum())
@@ -89,20 +108,16 @@ class PackedRows:
         inside = rows - self.blocks.first_rows[block]
         by_block = np.argsort(block, kind="stable")
         numbers, starts = np.unique(block[by_block], return_index=True)
-        parts = np.split(by_block, starts[1:])
-        tokens = np.empty((len(rows), self._row_tokens), self._token_type)
+        tokens = np.empty((len(rows), self.form.length + 1), self.form.token_type)
         bounds = np.empty((2, len(rows)), np.int64)  # where each row's segments start and end in those of its group
         groups = [self._group(number) for number in numbers.tolist()]
-        for group, part in zip(groups, parts, strict=False):
+        parts = np.split(by_block, starts[1:])
+        for group, part in zip(groups, parts, strict=False):  # without rows there is an empty part and no group
             mine = inside[part]
             tokens[part] = group.tokens[mine]
-            bounds[:, part] = group.offsets[mine], group.offsets[mine + 1]
+            bounds[0, part], bounds[1, part] = group.offsets[mine], group.offsets[mine + 1]
         num_segments = bounds[1] - bounds[0]
-        segments = np.empty((len(SEGMENT_COLUMNS), int(num_segments.sum())), np.int64)
-        places = np.cumsum(num_segments) - num_segments
-        for group, part in zip(groups, parts, strict=False):
-            counts = num_segments[part]
-            segments[:, _ranges(places[part], counts)] = group.segments[:, _ranges(bounds[0, part], counts)]
+        segments = _gather(groups, parts, bounds[0], num_segments)
         length, source, size, language, quality = segments
         return Batch(
             tokens, num_segments, length, source, size, rows=rows, segment_language=language, segment_quality=quality
@@ -116,15 +131,6 @@ class PackedRows:
         cells: dict[str, list[Any]] = self._documents(block).slice(inside, 1).to_pylist()[0]
         return {**cells, "segment_source": [number + part.first_source for number in cells["segment_source"]]}
 
-    @property
-    def _row_tokens(self) -> int:
-        return int(self.schema.field("tokens").type.list_size)
-
-    @property
-    def _token_type(self) -> npt.DTypeLike:
-        kind: npt.DTypeLike = self.schema.field("tokens").type.value_type.to_pandas_dtype()
-        return kind
-
     def _group(self, block: int) -> _Group:
         lane = int(self._lanes[self.blocks.shards[block]])
         return self._groups[lane].get(block, int(self.blocks.sizes[block]), self._decode)
@@ -132,13 +138,13 @@ class PackedRows:
     def _decode(self, block: int) -> _Group:
         part = self.packed[self.blocks.shards[block]]
         table = self._read(block, ["tokens", *SEGMENT_COLUMNS])
-        lists = {name: table[name].chunk(0) for name in SEGMENT_COLUMNS}
-        columns = {name: column.flatten().to_numpy().astype(np.int64) for name, column in lists.items()}
-        columns["segment_source"] += part.first_source
-        columns["segment_language"] = part.languages[columns["segment_language"]]
-        offsets = lists["segment_length"].offsets.to_numpy().astype(np.int64)
-        tokens = table["tokens"].chunk(0).flatten().to_numpy().reshape(-1, self._row_tokens)
-        return _Group(tokens, offsets - offsets[0], np.stack([columns[name] for name in SEGMENT_COLUMNS]))
+        lists = [one_chunk(table[name]) for name in SEGMENT_COLUMNS]
+        segments = np.stack([column.flatten().to_numpy() for column in lists], dtype=np.int64)
+        segments[SEGMENT_COLUMNS.index("segment_source")] += part.first_source
+        language = SEGMENT_COLUMNS.index("segment_language")
+        segments[language] = part.languages[segments[language]]
+        offsets = lists[0].offsets.to_numpy().astype(np.int64)
+        return _Group(token_rows(table["tokens"], self.form.token_type), offsets - offsets[0], segments)
 
     def _read_documents(self, block: int) -> pa.Table:
         return self._read(block, list(DOCUMENT_COLUMNS))
@@ -146,10 +152,9 @@ class PackedRows:
     def _read(self, block: int, columns: list[str]) -> pa.Table:
         shard, number = int(self.blocks.shards[block]), int(self.blocks.numbers[block])
         try:
-            table = self._open(shard).read_row_group(number, columns=columns, use_threads=False)
+            return self._open(shard).read_row_group(number, columns=columns, use_threads=False)
         except IntegrityError as error:
             raise IntegrityError(f"row group {number}: {error}") from error
-        return table.combine_chunks()
 
     def _open_shard(self, number: int) -> pq.ParquetFile:
         part = self.packed[number]
@@ -158,7 +163,7 @@ class PackedRows:
         return file
 
     def _check(self, file: pq.ParquetFile, shard: Shard) -> None:
-        for field in self.schema:
+        for field in self.form.schema:
             if field.name not in file.schema_arrow.names:
                 names = file.schema_arrow.names
                 raise SchemaMismatch(f"{shard.path}: column {field.name!r} is missing; the table has {names}.")
@@ -205,16 +210,23 @@ class _Recent:
             total -= self._held.popitem(last=False)[1][0]
 
 
-def _ranges(starts: Rows, counts: Rows) -> Rows:
-    """start, start + 1, … (count of them) for each pair, one after another."""
+def _gather(groups: Sequence[_Group], parts: Sequence[Rows], first: Rows, num_segments: Rows) -> Rows:
+    """int64 (columns, all segments), in the order of rows. parts: the rows of each group; first: of each row's segments
+    in those of its group.
+    """
+    by_block = np.concatenate(parts)
+    counts = num_segments[by_block]
     ends = np.cumsum(counts)
-    flat: Rows = np.repeat(starts - ends + counts, counts) + np.arange(int(ends[-1]) if len(ends) else 0)
-    return flat
-
-
-def schema_of(manifest: Manifest) -> pa.Schema:
-    """The columns that a corpus's packed shards must have."""
-    return packed_schema(getattr(pa, manifest.tokenizer.token_type)(), manifest.packing.length)
+    inside = np.arange(counts.sum()) - np.repeat(ends - counts, counts)
+    found = inside + np.repeat(first[by_block], counts)
+    places = inside + np.repeat((np.cumsum(num_segments) - num_segments)[by_block], counts)
+    result = np.empty((len(SEGMENT_COLUMNS), len(found)), np.int64)
+    start = 0
+    for group, part in zip(groups, parts, strict=False):
+        end = start + int(num_segments[part].sum())
+        result[:, places[start:end]] = group.segments[:, found[start:end]]
+        start = end
+    return result
 
 
 def packed_shards(
@@ -238,4 +250,4 @@ def validation_rows(root: str, manifest: Manifest) -> PackedRows | None:
     """A reader of the validation split of one corpus, or None where it has none."""
     languages = np.append(np.arange(len(manifest.packing.languages)), -1)
     packed = packed_shards(root, manifest, "validation", 0, languages)
-    return PackedRows(packed, schema_of(manifest)) if packed else None
+    return PackedRows(packed, form_of(manifest)) if packed else None

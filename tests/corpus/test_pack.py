@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from corpus.pack import Settings, pack_bucket, place_pieces
 from corpus.slices import Slices
 from manifests.errors import IntegrityError
-from manifests.schemas import packed_schema, tokens_schema
+from manifests.schemas import packed_schema, token_rows, tokens_schema
 from manifests.shards import write_table
 
 END = 0
@@ -48,8 +48,10 @@ def pack_written(out, length=4, slices=None, *, token_bytes=True):
     return pack_bucket(str(out), 3, Settings(length, END, SOURCES, slices or Slices(), table))
 
 
-def rows_of(out, file):
-    return pq.read_table(f"{out}/{file.entry.path}").to_pylist()
+def rows_of(out, file, token_type="uint16"):
+    table = pq.read_table(f"{out}/{file.entry.path}")
+    ids = token_rows(table["tokens"], token_type).tolist()
+    return [{**row, "tokens": tokens} for row, tokens in zip(table.to_pylist(), ids, strict=True)]
 
 
 def train(*documents):

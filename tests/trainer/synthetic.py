@@ -10,7 +10,7 @@ from manifests import shards
 from manifests.manifest import File, Manifest, PackingFacts, Shard, SourceFacts, TokenizerFacts, write_manifest
 from manifests.schemas import packed_schema
 from trainer.config import ModelConfig, ScheduleConfig, TrainConfig
-from trainer.packed import PackedRows, packed_shards, schema_of
+from trainer.packed import PackedRows, form_of, packed_shards
 
 END_OF_TEXT = 0
 SOURCES = ("even", "odd")
@@ -41,7 +41,8 @@ def table_of(rows: list[Segments], length: int) -> pa.Table:
     columns: dict[str, list[object]] = {name: [] for name in packed_schema(pa.uint16(), length).names}
     for row in rows:
         tokens = [token for _, _, ids in row.segments for token in ids]
-        columns["tokens"].append(tokens + [END_OF_TEXT] * (length + 1 - len(tokens)))
+        padded = tokens + [END_OF_TEXT] * (length + 1 - len(tokens))
+        columns["tokens"].append(np.array(padded, "<u2").tobytes())
         columns["segment_doc"].append([doc for doc, _, _ in row.segments])
         columns["segment_source"].append([source for _, source, _ in row.segments])
         columns["segment_length"].append([len(ids) for _, _, ids in row.segments])
@@ -143,7 +144,7 @@ def sources_corpus(
 
 def train_rows(folder: Path, manifest: Manifest) -> PackedRows:
     """A reader of the training split."""
-    return PackedRows(packed_shards(str(folder), manifest, "train", 0, np.array([-1])), schema_of(manifest))
+    return PackedRows(packed_shards(str(folder), manifest, "train", 0, np.array([-1])), form_of(manifest))
 
 
 def small_config(**changes: object) -> TrainConfig:

@@ -10,7 +10,7 @@ from manifests.manifest import Manifest
 from manifests.shards import ROW_GROUP_ROWS
 from tests.trainer.synthetic import counting_corpus, make_corpus, sources_corpus, table_of, train_rows
 from tests.trainer.test_stream import ROW
-from trainer.packed import PackedRows, PackedShard, schema_of, validation_rows
+from trainer.packed import PackedRows, PackedShard, form_of, validation_rows
 
 NO_LANGUAGE = np.array([-1])
 
@@ -43,7 +43,7 @@ def test_each_row_keeps_its_own_segments(tmp_path: Path) -> None:
 def test_row_groups_that_do_not_fit_are_decoded_again(tmp_path: Path) -> None:
     manifest = sources_corpus(tmp_path, 2 * ROW_GROUP_ROWS + 10, 5)
     whole = train_rows(tmp_path, manifest)
-    little = PackedRows(whole.packed, whole.schema, lane_rows=[1])
+    little = PackedRows(whole.packed, whole.form, lane_rows=[1])
     rows = np.random.default_rng(0).integers(0, whole.num_rows, 200)
     assert np.array_equal(little.read(rows).tokens, whole.read(rows).tokens)
     held = little._groups[0]._held
@@ -53,7 +53,7 @@ def test_row_groups_that_do_not_fit_are_decoded_again(tmp_path: Path) -> None:
 def test_threads_may_share_a_reader(tmp_path: Path) -> None:
     manifest = sources_corpus(tmp_path, ROW_GROUP_ROWS + 10, 500)
     reader = train_rows(tmp_path, manifest)
-    little = PackedRows(reader.packed, reader.schema, lane_rows=[ROW_GROUP_ROWS])
+    little = PackedRows(reader.packed, reader.form, lane_rows=[ROW_GROUP_ROWS])
     batches = [np.random.default_rng(seed).integers(0, reader.num_rows, 50) for seed in range(40)]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda rows: little.read(rows).tokens, batches))
@@ -118,7 +118,7 @@ def test_a_missing_shard_is_named(tmp_path: Path) -> None:
 def test_rows_of_another_length_than_the_manifest_says_are_refused(tmp_path: Path) -> None:
     data = counting_corpus(tmp_path).model_dump()
     data["packing"]["length"] = 16
-    with pytest.raises(SchemaMismatch, match=r"tokens are .*\[33\], the manifest says .*\[17\]"):
+    with pytest.raises(SchemaMismatch, match=r"tokens are .*\[66\], the manifest says .*\[34\]"):
         train_rows(tmp_path, Manifest.model_validate(data)).read(np.array([0]))
 
 
@@ -128,7 +128,7 @@ def test_a_table_without_segments_is_refused(tmp_path: Path) -> None:
     table = shards.read_table(str(tmp_path / shard.path)).drop_columns(["segment_source"])
     entry = shards.write_table(str(tmp_path / shard.path), table, shard.path)
     changed = shard.model_copy(update={"sha256": entry.sha256, "bytes": entry.bytes})
-    reader = PackedRows([PackedShard(str(tmp_path), changed, 0, 0, NO_LANGUAGE)], schema_of(manifest))
+    reader = PackedRows([PackedShard(str(tmp_path), changed, 0, 0, NO_LANGUAGE)], form_of(manifest))
     with pytest.raises(SchemaMismatch, match="column 'segment_source' is missing"):
         reader.read(np.array([0]))
 
@@ -142,7 +142,7 @@ def test_row_groups_of_other_sizes_are_refused(tmp_path: Path) -> None:
         writer.write(table.slice(3))
     assert writer.entry is not None
     changed = shard.model_copy(update={"sha256": writer.entry.sha256})
-    reader = PackedRows([PackedShard(str(tmp_path), changed, 0, 0, NO_LANGUAGE)], schema_of(manifest))
+    reader = PackedRows([PackedShard(str(tmp_path), changed, 0, 0, NO_LANGUAGE)], form_of(manifest))
     with pytest.raises(SchemaMismatch, match=r"its row groups have \[3, 5\] rows, expected \[8\]"):
         reader.read(np.array([0]))
 
