@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from filters.kernels.bare import bare_kernel
 from filters.kernels.bits import hash_bytes, next_byte, num_code_points
 from filters.kernels.buffers import TextBuffers
 from filters.kernels.jit import kernel
@@ -34,13 +35,9 @@ _PUBLISHED_ENDS = "21 2E 3F 3002 FF01 FF0E FF1F"
 
 _LINE_FEED = np.uint64(ord("\n"))
 
-# Joined words are told apart by a polynomial of their bytes modulo a prime: that of "ab" + "c" is made from those of
-# "ab" and "c", and equals that of "a" + "bc". In a text of ten million words two different runs of words share a value
-# with a chance of about 1e-4, unless someone made it for that.
-_MODULUS = np.uint64((1 << 61) - 1)
-_BASE = np.uint64(0x9E3779B97F4A7C15 % ((1 << 61) - 1))
-_LOW_32, _LOW_29 = np.uint64((1 << 32) - 1), np.uint64((1 << 29) - 1)
-_3, _29, _32, _61 = np.uint64(3), np.uint64(29), np.uint64(32), np.uint64(61)
+# Joined n-grams that are equal begin with equal bytes. Few words of a text begin with so many that come again, so that
+# the n-grams of the others need no look; shorter n-grams are looked at as they are.
+_PREFIX_BYTES = 12
 
 
 @cache
@@ -129,11 +126,12 @@ def ngram_chars(words: Words) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int
     """
     num_documents = len(words.offsets) - 1
     most = int(np.diff(words.offsets).max(initial=0))
+    num_bytes = np.concatenate([np.zeros(1, np.int64), np.cumsum(words.ends - words.starts)])
     room = (
         np.empty(most, np.uint64),
-        np.empty((2, most), np.uint64),
         np.empty(most, np.int64),
-        np.empty(most + 1, np.int64),
+        np.empty((2, most + 1), np.int64),
+        np.empty(int(np.diff(num_bytes[words.offsets]).max(initial=0)), np.uint8),  # the words of a text, joined
         np.empty(table_size(most), np.int32),
     )
     top = np.zeros((len(TOP_NGRAMS), num_documents), np.int64)
@@ -143,17 +141,17 @@ def ngram_chars(words: Words) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int
     return top, duplicate
 
 
-@kernel
+@bare_kernel
 def _ngram_chars(data: Any, offsets: Any, spans: Any, room: Any, out: Any) -> None:
     starts, ends, hashes, num_chars = spans
-    grams, joined, _, before, _ = room
+    grams, _, before, letters, _ = room
     top, duplicate = out
     for document in range(len(offsets) - 1):
         first = offsets[document]
         num_words = offsets[document + 1] - first
-        before[0] = 0
+        before[0, 0] = before[1, 0] = 0
         for word in range(num_words):
-            before[word + 1] = before[word] + num_chars[first + word]
+            before[0, word + 1] = before[0, word] + num_chars[first + word]
             grams[word] = hashes[first + word]
         for size in range(2, min(4, num_words) + 1):
             for start in range(num_words - size + 1):
@@ -162,19 +160,19 @@ def _ngram_chars(data: Any, offsets: Any, spans: Any, room: Any, out: Any) -> No
         if num_words < 5:
             continue
         for word in range(num_words):
-            joined[0, word], joined[1, word] = _polynomial(data, starts[first + word], ends[first + word])
-            grams[word] = joined[0, word]
-        for size in range(2, min(10, num_words) + 1):
-            for start in range(num_words - size + 1):
-                last = start + size - 1
-                grams[start] = _reduce(_multiply(grams[start], joined[1, last]) + joined[0, last])
-            if size >= 5:
-                duplicate[size - 5, document] = _chars_met_before(num_words - size + 1, size, room)
+            behind = before[1, word]
+            for position in range(starts[first + word], ends[first + word]):
+                letters[behind] = data[position]
+                behind += 1
+            before[1, word + 1] = behind
+        num_candidates = _find_candidates(num_words, room)
+        for size in range(5, min(10, num_words) + 1):
+            duplicate[size - 5, document] = _chars_met_before(num_words - size + 1, size, num_candidates, room)
 
 
-@kernel
+@bare_kernel
 def _most_common_chars(num_grams: int, size: int, room: Any) -> Any:
-    grams, _, counts, before, table = room
+    grams, counts, before, _, table = room
     shift = clear_table(table, num_grams)
     counts[:num_grams] = 0
     for start in range(num_grams):
@@ -183,48 +181,43 @@ def _most_common_chars(num_grams: int, size: int, room: Any) -> Any:
     for start in range(1, num_grams):
         if counts[start] > counts[best]:
             best = start
-    return (before[best + size] - before[best] + size - 1) * counts[best]
+    return (before[0, best + size] - before[0, best] + size - 1) * counts[best]
 
 
-@kernel
-def _chars_met_before(num_grams: int, size: int, room: Any) -> Any:
-    grams, _, _, before, table = room
-    shift = clear_table(table, num_grams)
-    chars = np.int64(0)
-    start = 0
-    while start < num_grams:
-        if first_of(grams, start, table, shift) == start:
-            start += 1
-        else:
-            chars += before[start + size] - before[start]
-            start += size
+@bare_kernel
+def _find_candidates(num_words: int, room: Any) -> Any:
+    """Put the words at which an n-gram may begin that comes again into `places`; returns how many there are."""
+    grams, places, before, letters, table = room
+    bytes_before = before[1]
+    shift = clear_table(table, num_words)
+    places[:num_words] = 0
+    for word in range(num_words):
+        prefix_end = bytes_before[word] + _PREFIX_BYTES
+        grams[word] = hash_bytes(letters, bytes_before[word], min(prefix_end, bytes_before[num_words]))
+        leader = first_of(grams, word, table, shift)
+        if leader != word or bytes_before[min(word + 5, num_words)] < prefix_end:
+            places[leader] = places[word] = 1
+    num_candidates = 0
+    for word in range(num_words):
+        if places[word]:
+            places[num_candidates] = word
+            num_candidates += 1
+    return num_candidates
+
+
+@bare_kernel
+def _chars_met_before(num_grams: int, size: int, num_candidates: int, room: Any) -> Any:
+    grams, places, before, letters, table = room
+    shift = clear_table(table, num_candidates)
+    chars = behind = np.int64(0)
+    for candidate in range(num_candidates):
+        start = places[candidate]
+        if start >= num_grams:
+            break
+        if start < behind:
+            continue
+        grams[candidate] = hash_bytes(letters, before[1, start], before[1, start + size])
+        if first_of(grams, candidate, table, shift) != candidate:
+            chars += before[0, start + size] - before[0, start]
+            behind = start + size
     return chars
-
-
-@kernel
-def _polynomial(data: Any, start: int, end: int) -> Any:
-    """The polynomial of data[start:end] and the factor that makes room for its bytes; uint64 below 2**61 - 1."""
-    value, factor = np.uint64(0), np.uint64(1)
-    for position in range(start, end):
-        value = _reduce(_multiply(value, _BASE) + np.uint64(data[position]) + np.uint64(1))
-        factor = _multiply(factor, _BASE)
-    return value, factor
-
-
-@kernel
-def _multiply(one: Any, other: Any) -> Any:
-    """The product of two uint64 below 2**61 - 1, modulo that; nothing wraps on the way."""
-    high, low = one >> _32, one & _LOW_32
-    other_high, other_low = other >> _32, other & _LOW_32
-    middle = high * other_low + low * other_high
-    bottom = low * other_low
-    # 2**64 is 8 and 2**61 is 1.
-    total = ((high * other_high) << _3) + (middle >> _29) + ((middle & _LOW_29) << _32)
-    return _reduce(total + (bottom & _MODULUS) + (bottom >> _61))
-
-
-@kernel
-def _reduce(value: Any) -> Any:
-    """Any uint64 modulo 2**61 - 1."""
-    value = (value & _MODULUS) + (value >> _61)
-    return value - _MODULUS if value >= _MODULUS else value
