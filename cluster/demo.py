@@ -55,7 +55,7 @@ def _train(corpus: str, run: str, steps: int, console: Console) -> None:
     from cluster.ray_train import train_with_ray
 
     with connect():
-        result = train_with_ray(corpus, _config(steps), run, 1, None, report_step)
+        result = train_with_ray([corpus], _config(steps), run, (1, 1), None, report_step)
     show.trained(console, result)
 
 

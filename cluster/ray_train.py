@@ -8,7 +8,7 @@ two seconds, so it would hold up a loop with quicker steps.
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import ray.train
@@ -17,13 +17,14 @@ from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedErr
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from cluster.ray_data import connect
-from manifests.errors import GristmillError, JobFailed
+from manifests.errors import GristmillError, JobFailed, RecipeError
+from trainer.checkpoint import latest_checkpoint
 from trainer.config import TrainConfig
-from trainer.context import Context, Reporter, share_cores
+from trainer.context import Context, Reporter, backend, share_cores
 from trainer.loop import check_settings, summary, train
 from trainer.run_files import absolute, read_metrics
 
-# A loss of workers that comes back after each of these restarts is not an accident.
+# A loss of workers that comes back after each of these restarts, before any checkpoint, is not an accident.
 MAX_RESTARTS = 2
 POLL_SECONDS = 0.5
 # What Ray Train writes of its own; nothing of ours reads it.
@@ -33,31 +34,34 @@ WorkerLoop = Callable[[dict[str, Any]], None]
 
 
 def train_with_ray(
-    manifest_path: str,
+    paths: Sequence[str],
     config: TrainConfig,
     out: str,
-    num_workers: int,
+    workers: tuple[int, int],
     address: str | None,
     reporter: Reporter | None = None,
 ) -> dict[str, Any]:
-    """Train on `num_workers` Ray workers, or go on from the last checkpoint below `out`.
+    """Train on Ray workers, or go on from the last checkpoint below `out`.
 
+    workers: fewest and most. Where they differ, Ray starts as many as the cluster has room for and, when that changes
+    or workers are lost, starts again with another number.
     address: of a Ray cluster, None for the connected one or a Ray started here. reporter: is called here with the
     metrics of every config.report_every-th step soon after it is done. Returns the metrics of the last step and
     `checkpoint`. Raises what trainer.loop.train raises, JobFailed if workers are lost more than MAX_RESTARTS times.
     """
-    manifest_path, out = absolute(manifest_path), absolute(out)
-    check_settings(manifest_path, config, out)
-    settings = {"manifest": manifest_path, "config": config.model_dump(), "out": out}
-    with connect(address, num_workers), _following(out, config.report_every, reporter):
-        fit(worker_loop, settings, num_workers)
+    paths, out = [absolute(path) for path in paths], absolute(out)
+    check_settings(paths, config, out)
+    settings = {"paths": paths, "config": config.model_dump(), "out": out}
+    _check_range(config, workers)
+    with connect(address, workers[1]), _following(out, config.report_every, reporter):
+        fit(worker_loop, settings, workers)
     return summary(out)
 
 
 def worker_loop(settings: dict[str, Any]) -> None:
     """What each worker does: the trainer's loop in the process group that Ray has made."""
     config = TrainConfig.model_validate(settings["config"])
-    train(settings["manifest"], config, settings["out"], worker_context())
+    train(settings["paths"], config, settings["out"], worker_context())
 
 
 def worker_context() -> Context:
@@ -67,31 +71,45 @@ def worker_context() -> Context:
     return Context(worker.get_world_rank(), worker.get_world_size(), ray.train.torch.get_device())
 
 
-def fit(loop: WorkerLoop, settings: dict[str, Any], num_workers: int) -> None:
-    """Run a loop on a group of workers, a new group up to MAX_RESTARTS times where workers are lost.
+def _check_range(config: TrainConfig, workers: tuple[int, int]) -> None:
+    """Raise RecipeError where a number of workers in the range could not share the model as the config says."""
+    shared = config.parallel.tensor * config.parallel.pipeline
+    if shared > 1 and workers[0] != workers[1]:
+        raise RecipeError(
+            f"--workers {workers[0]}:{workers[1]}: tensor {config.parallel.tensor} and pipeline "
+            f"{config.parallel.pipeline} need a multiple of {shared} workers. Give one such number."
+        )
 
-    Raises the GristmillError that a worker ended with at once, JobFailed when the restarts are used up.
+
+def fit(loop: WorkerLoop, settings: dict[str, Any], workers: tuple[int, int]) -> None:
+    """Run a loop on a group of workers, and on a new one where workers are lost.
+
+    Raises the GristmillError that a worker ended with at once, JobFailed after MAX_RESTARTS new groups that came to no
+    new checkpoint.
     """
-    for restarts_left in reversed(range(MAX_RESTARTS + 1)):
+    restarts, reached = 0, latest_checkpoint(settings["out"])
+    while True:
         try:
-            _trainer(loop, settings, num_workers).fit()
+            _trainer(loop, settings, workers).fit()
             return
         except TrainingFailedError as error:
             ours = _own_error(error)
             if ours is not None:
                 raise ours from error
-            if not restarts_left:
+            before, reached = reached, latest_checkpoint(settings["out"])
+            restarts = restarts + 1 if reached == before else 0
+            if restarts > MAX_RESTARTS:
                 raise _lost(error) from error
 
 
-def _trainer(loop: WorkerLoop, settings: dict[str, Any], num_workers: int) -> TorchTrainer:
-    """Each worker gets a GPU if there are enough of them."""
-    use_gpu = ray.cluster_resources().get("GPU", 0) >= num_workers
+def _trainer(loop: WorkerLoop, settings: dict[str, Any], workers: tuple[int, int]) -> TorchTrainer:
+    """Each worker gets a GPU if there are enough of them for the fewest."""
+    use_gpu = ray.cluster_resources().get("GPU", 0) >= workers[0]
     return TorchTrainer(
         loop,
         train_loop_config=settings,
-        torch_config=TorchConfig(backend="nccl" if use_gpu else "gloo"),
-        scaling_config=ScalingConfig(num_workers=num_workers, use_gpu=use_gpu),
+        torch_config=TorchConfig(backend=backend(use_gpu)),
+        scaling_config=ScalingConfig(num_workers=workers[0] if workers[0] == workers[1] else workers, use_gpu=use_gpu),
         run_config=RunConfig(
             name=STATE_FOLDER,
             storage_path=settings["out"],

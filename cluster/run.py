@@ -17,7 +17,7 @@ from corpus.recipe_file import read_recipe
 from corpus.run_local import Item, LocalRunner, Runner
 from filters.kernels.cache import kept_kernels, kernel_folder, why_unusable
 from filters.kernels.jit import compile_seconds
-from manifests.manifest import Manifest, corpus_root, read_manifest
+from manifests.manifest import Manifest, corpus_root
 
 LABELS = {
     "copy": "take over files",
@@ -191,19 +191,19 @@ class _Rates:
 
 
 def train_model(
-    manifest: str, config_path: str | None, out: str | None, workers: int, address: str | None
+    paths: list[str], config_path: str | None, out: str | None, workers: tuple[int, int], address: str | None
 ) -> dict[str, Any]:
-    """Train with Ray Train; the run's folder is beside the corpus unless given."""
+    """Train with Ray Train on `workers`, fewest and most; the run's folder is beside the first of the data."""
     from trainer.config import TrainConfig, read_config
+    from trainer.data import open_data
 
     config = read_config(config_path) if config_path else TrainConfig()
-    root = corpus_root(manifest)
-    read_manifest(root)  # what is not there is told before Ray and torch are loaded, which takes seconds
+    open_data(paths, config)  # what is not there is told before Ray and torch are loaded, which takes seconds
     from cluster.ray_data import connect
     from cluster.ray_train import train_with_ray
 
-    with connect(address, workers):
-        return train_with_ray(root, config, out or f"{root}-run", workers, address, report_step)
+    with connect(address, workers[1]):
+        return train_with_ray(paths, config, out or f"{corpus_root(paths[0])}-run", workers, address, report_step)
 
 
 def report_step(metrics: dict[str, Any]) -> None:

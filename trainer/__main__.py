@@ -1,4 +1,4 @@
-"""`python -m trainer MANIFEST --out DIR [--config FILE]`: train alone, or as a worker of torchrun."""
+"""`python -m trainer DATA... --out DIR [--config FILE]`: train alone, or as a worker of torchrun."""
 
 import argparse
 import os
@@ -17,25 +17,24 @@ def progress_line(metrics: dict[str, Any]) -> str:
         f"step {metrics['step']}  loss {metrics['loss']:.4f}  grad norm {metrics['grad_norm']:.3f}  "
         f"lr {metrics['lr']:.2e}  {metrics['tokens_per_second']:,.0f} tokens/s"
     )
-    if "validation_loss" not in metrics:
-        return line
-    return (
-        f"{line}  validation loss {metrics['validation_loss']:.4f}  "
-        f"{metrics['validation_bits_per_byte']:.4f} bits per byte"
-    )
+    if "validation_loss" in metrics:
+        line += f"  validation loss {metrics['validation_loss']:.4f}"
+    if "validation_bits_per_byte" in metrics:
+        line += f"  {metrics['validation_bits_per_byte']:.4f} bits per byte"
+    return line
 
 
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code: 0, or 1 after an error that is told in one line on stderr."""
-    parser = argparse.ArgumentParser(prog="python -m trainer", description="Train a model from a corpus's manifest.")
-    parser.add_argument("manifest", help="manifest.json of a corpus, or its folder")
+    parser = argparse.ArgumentParser(prog="python -m trainer", description="Train a model from corpora or examples.")
+    parser.add_argument("data", nargs="+", help="manifest.json of a corpus, or its folder; or a JSONL file of examples")
     parser.add_argument("--out", required=True, help="folder of the run; the same command goes on where it stopped")
     parser.add_argument("--config", help="TOML file; without it the defaults, which suit a demo on two cores")
     parsed = parser.parse_args(arguments)
     try:
         config = read_config(parsed.config) if parsed.config else TrainConfig()
         with torchrun_context(lambda metrics: print(progress_line(metrics), flush=True)) as context:
-            train(parsed.manifest, config, parsed.out, context)
+            train(parsed.data, config, parsed.out, context)
     except GristmillError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

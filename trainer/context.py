@@ -45,19 +45,26 @@ def share_cores(local_world_size: int) -> None:
     torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) // local_world_size))
 
 
+def backend(uses_gpu: bool) -> str:
+    """The process group's backend: gloo is needed beside nccl for what lies in the memory of the host."""
+    return "cpu:gloo,cuda:nccl" if uses_gpu else "gloo"
+
+
 @contextlib.contextmanager
 def torchrun_context(reporter: Reporter) -> Iterator[Context]:
     """The context that torchrun's variables describe; one worker where they are absent. Only rank 0 reports.
 
-    Uses a GPU per worker where there are any (nccl), else the CPU (gloo).
+    Uses a GPU per worker where there are any, else the CPU.
     """
     world_size = int(os.environ.get("WORLD_SIZE", "1"))
     rank = int(os.environ.get("RANK", "0"))
     has_gpu = torch.cuda.is_available()
     device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0"))) if has_gpu else torch.device("cpu")
     share_cores(int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    if has_gpu:
+        torch.cuda.set_device(device)
     if world_size > 1:
-        dist.init_process_group("nccl" if has_gpu else "gloo")
+        dist.init_process_group(backend(has_gpu))
     try:
         yield Context(rank, world_size, device, reporter if rank == 0 else _ignore)
     finally:

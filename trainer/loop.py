@@ -1,61 +1,50 @@
-"""The training loop: the same under torchrun, under Ray Train, and alone.
-
-The loss of a step is the sum over all targets of all workers and micro-batches divided by their number, so neither
-the number of workers nor the size of micro-batches changes what is minimised.
-"""
+"""The training loop: the same under torchrun, under Ray Train, and alone."""
 
 import contextlib
-import math
-import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
-from manifests.errors import JobFailed, RecipeError
-from manifests.manifest import Manifest, corpus_root, read_manifest
+from manifests.errors import RecipeError
 from trainer import checkpoint
+from trainer.architecture import describe
 from trainer.config import TrainConfig
 from trainer.context import Context
-from trainer.evaluate import evaluate
+from trainer.data import Data, RowReader, open_data
+from trainer.ema import Ema
+from trainer.evaluation.slices import SliceSums, target_bytes
 from trainer.model import Decoder
-from trainer.objectives.base import Objective
+from trainer.models import make_model
+from trainer.objectives import make_objective
 from trainer.objectives.causal import Causal
-from trainer.optim import lr_ratio, make_optimizers, set_lr
-from trainer.run_files import MetricsLog, RunFacts, read_metrics, write_run
-from trainer.stream import Batch, PackedRows, TrainStream, validation_rows
+from trainer.optim import make_optimizers
+from trainer.parallel import check_parallel, distribute, make_grid
+from trainer.passes import Passes, WholePasses
+from trainer.pipeline import PipelinePasses
+from trainer.run_files import MetricsLog, RunFacts, copy_tokenizer, read_metrics, write_run
+from trainer.step import Run, StepResult, update
+from trainer.stopping import Stopper
+from trainer.stream import Batch
 
 
-@dataclass(frozen=True)
-class Run:
-    """Everything a step needs."""
-
-    manifest: Manifest
-    config: TrainConfig
-    out: str
-    context: Context
-    model: Decoder
-    optimizer: torch.optim.Optimizer
-    stream: TrainStream
-    validation: PackedRows | None
-    objective: Objective
-    autocast: contextlib.AbstractContextManager[Any]  # may be entered many times
-
-
-def train(manifest_path: str, config: TrainConfig, out: str, context: Context) -> dict[str, Any]:
+def train(paths: Sequence[str], config: TrainConfig, out: str, context: Context) -> dict[str, Any]:
     """Train, or go on from the last checkpoint below `out`; returns the metrics of the last step and its checkpoint.
 
-    Every worker calls this with the same arguments; `out` must be the same storage for all. Raises RecipeError,
-    InputError, ManifestMismatch, IntegrityError and StorageError as they are met, JobFailed if the loss is not finite.
+    paths: manifests (or folders of corpora), or JSONL files, as the objective needs. Every worker calls this with the
+    same arguments; `out` must be the same storage for all. Raises RecipeError, InputError, ManifestMismatch,
+    IntegrityError and StorageError as they are met, JobFailed if the loss is not finite.
     """
-    run = _prepare(manifest_path, config, out, context)
-    done = _resume(run)
+    run = _prepare(paths, config, out, context)
+    done, stopper = _resume(run, out)
     log = None
     if context.rank == 0:
-        write_run(out, RunFacts(manifest=manifest_path, manifest_digest=run.manifest.digest, config=config))
+        write_run(out, RunFacts(paths=run.data.paths, digest=run.data.digest, config=config))
+        copy_tokenizer(out, run.data.tokenizer)
         log = MetricsLog(out, done)
-    if done < config.steps:
-        _steps(run, done + 1, log)
+    if not _is_over(config, done, stopper):
+        _steps(run, done, stopper, out, log)
     context.barrier()
     return summary(out)
 
@@ -76,136 +65,127 @@ def uses_bf16(precision: str, device: torch.device) -> bool:
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
-def check_settings(manifest_path: str, config: TrainConfig, out: str) -> Manifest:
-    """Find what is wrong before any worker starts; returns the manifest. Raises what `train` raises for settings."""
-    manifest = read_manifest(manifest_path)
+def check_settings(paths: Sequence[str], config: TrainConfig, out: str) -> Data:
+    """Find what is wrong before any worker starts; returns the data. Raises what `train` raises for settings."""
+    data = open_data(paths, config)
     folder = checkpoint.latest_checkpoint(out)
     if folder is not None:
-        checkpoint.check_same_run(folder, checkpoint.read_state(folder), manifest.digest, config)
-    TrainStream(corpus_root(manifest_path), manifest, config.seed, config.global_batch)
-    return manifest
+        checkpoint.check_same_run(folder, checkpoint.read_state(folder), data.digest, config)
+    return data
 
 
-def _prepare(manifest_path: str, config: TrainConfig, out: str, context: Context) -> Run:
-    manifest = check_settings(manifest_path, config, out)
-    root = corpus_root(manifest_path)
-    stream = TrainStream(root, manifest, config.seed, config.global_batch)
-    model = Decoder(config.model, manifest.tokenizer.vocab_size, config.seed).to(context.device)
-    autocast = torch.autocast(
-        context.device.type, dtype=torch.bfloat16, enabled=uses_bf16(config.precision, context.device)
-    )
-    (optimizer,) = make_optimizers(model, config.optimizer)
-    return Run(
-        manifest, config, out, context, model, optimizer, stream, validation_rows(root, manifest), Causal(), autocast
-    )
+def _prepare(paths: Sequence[str], config: TrainConfig, out: str, context: Context) -> Run:
+    data = check_settings(paths, config, out)
+    grid = make_grid(config.parallel, context)
+    model = make_model(config, data)
+    objective = make_objective(config, data)
+    check_parallel(config, model, objective, grid)
+    half = uses_bf16(config.precision, context.device)
+    model = distribute(model, config, grid, context.device, half)
+    autocast = torch.autocast(context.device.type, dtype=torch.bfloat16, enabled=half)
+    passes: Passes = WholePasses(model, objective, grid, context.device, autocast, config.seed)
+    if isinstance(model, Decoder) and isinstance(objective, Causal) and grid.num_stages > 1:
+        passes = PipelinePasses(model, objective, config, grid, (context.device, autocast, data.length))
+    ema = None if config.ema_decay is None else Ema(model, config.ema_decay)
+    optimizers = make_optimizers(model, config.optimizer)
+    return Run(config, data, context, grid, model, objective, passes, optimizers, ema)
 
 
-def _resume(run: Run) -> int:
+def _resume(run: Run, out: str) -> tuple[int, Stopper]:
     """Load the last checkpoint, if any; returns the steps that are done. All workers must find the same one."""
-    folder = checkpoint.latest_checkpoint(run.out)
+    folder = checkpoint.latest_checkpoint(out)
     done = 0
     if folder is not None:
         state = checkpoint.read_state(folder)
         checkpoint.load_weights(folder, state, run.model)
-        checkpoint.load_optimizer(folder, state, run.optimizer)
+        checkpoint.load_optimizer(folder, state, run.optimizers[0])
         done = state.step
     found = torch.zeros(run.context.world_size, dtype=torch.int64, device=run.context.device)
     found[run.context.rank] = done
     run.context.add_over_workers(found)
     if len(set(found.tolist())) > 1:
         raise RecipeError(
-            f"{run.out}: the workers find checkpoints of different steps {found.tolist()} there. "
+            f"{out}: the workers find checkpoints of different steps {found.tolist()} there. "
             "Give an --out that is the same storage for all workers."
         )
-    return done
+    return done, Stopper()
 
 
-def _steps(run: Run, first_step: int, log: MetricsLog | None) -> None:
-    config, context = run.config, run.context
-    batches = run.stream.batches(first_step, config.steps, context.rank, context.world_size)
+def _is_over(config: TrainConfig, done: int, stopper: Stopper) -> bool:
+    return done >= config.steps or (config.early_stopping is not None and stopper.should_stop(config.early_stopping))
+
+
+def _steps(run: Run, done: int, stopper: Stopper, out: str, log: MetricsLog | None) -> None:
+    config = run.config
+    batches = run.data.train.batches(done + 1, config.steps, run.grid.data_rank, run.grid.num_data)
     for step, batch, waited in batches:
         last = step == config.steps
-        metrics = _update(run, step, batch) | {"loader_wait_seconds": waited}
-        if run.validation is not None and (last or step % config.eval_every == 0):
-            with run.autocast:
-                metrics |= evaluate(
-                    run.model, run.validation, run.manifest.tokenizer.end_of_text_id, config.micro_batch, context
-                )
+        metrics = _metrics(run, step, update(run, step, batch)) | {"loader_wait_seconds": waited}
+        if run.data.validation is not None and (last or step % config.eval_every == 0):
+            metrics |= _validate(run, run.data.validation)
+            if config.early_stopping is not None and "validation_loss" in metrics:
+                stopper = stopper.after(metrics["validation_loss"], config.early_stopping)
+                last = _is_over(config, step, stopper)
         if log is not None:
             log.append(metrics)
         if last or step % config.checkpoint_every == 0:
-            _save(run, step, log)
+            _save(run, step, out, log)
         if last or step % config.report_every == 0:
-            context.report(metrics)
+            run.context.report(metrics)
+        if last:
+            return
 
 
-def _update(run: Run, step: int, batch: Batch) -> dict[str, Any]:
-    """One optimiser step on this worker's part of the global batch; returns the metrics of the whole of it."""
-    started = time.perf_counter()
-    config, context, names = run.config, run.context, [source.name for source in run.manifest.sources]
-    sums = torch.zeros(2, len(names), dtype=torch.float64, device=context.device)
-    run.optimizer.zero_grad(set_to_none=True)
-    for start in range(0, len(batch.tokens), config.micro_batch):
-        part = batch.cut(start, min(start + config.micro_batch, len(batch.tokens)))
-        tensors = run.objective.tensors(part, context.device)
-        with run.autocast:
-            losses = run.objective.losses(run.model, tensors)
-        losses.values.sum().backward()  # type: ignore[no-untyped-call]
-        source = torch.from_numpy(part.segment_source).to(context.device)
-        sums.index_add_(1, source, losses.by_segment(part.total_segments))
-    context.add_over_workers(sums)
-    loss_sum, num_targets = sums.sum(dim=1).tolist()
-    loss = loss_sum / max(1.0, num_targets)
-    _share_gradients(run, 1.0 / max(1.0, num_targets))
-    grad_norm = float(torch.nn.utils.clip_grad_norm_(run.model.parameters(), config.clip))
-    if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-        raise JobFailed(
-            f"step {step}: the loss is {loss}, the gradient norm {grad_norm}. Lower optimizer.lr or raise "
-            f"schedule.warmup_steps and start again in another --out; its rows are {run.stream.rows(step)}."
-        )
-    lr = config.optimizer.lr * lr_ratio(step, config.steps, config.schedule)
-    set_lr([run.optimizer], lr)
-    run.optimizer.step()
+def _metrics(run: Run, step: int, result: StepResult) -> dict[str, Any]:
     return {
         "step": step,
-        "samples": step * config.global_batch,
-        "loss": loss,
-        "grad_norm": grad_norm,
-        "lr": lr,
-        "num_targets": int(num_targets),
-        "tokens_per_second": num_targets / (time.perf_counter() - started),
-        "loss_by_source": {
-            name: total / count for name, total, count in zip(names, *sums.tolist(), strict=True) if count
-        },
+        "samples": step * run.config.global_batch,
+        "loss": result.loss,
+        "grad_norm": result.grad_norm,
+        "lr": result.lr,
+        "num_targets": result.num_targets,
+        "tokens_per_second": result.num_targets / result.seconds,
+        "loss_by_source": result.loss_by_source,
+        **result.measures,
     }
 
 
-def _share_gradients(run: Run, scale: float) -> None:
-    """Add the gradients of all workers in one message and scale the sum."""
-    gradients = [parameter.grad for parameter in run.model.parameters() if parameter.grad is not None]
-    if run.context.world_size == 1:
-        for gradient in gradients:
-            gradient.mul_(scale)
-        return
-    flat = torch.cat([gradient.flatten() for gradient in gradients])
-    run.context.add_over_workers(flat)
-    for gradient, total in zip(gradients, torch.split(flat, [gradient.numel() for gradient in gradients]), strict=True):
-        gradient.copy_(total.view_as(gradient) * scale)
+def _validate(run: Run, rows: RowReader) -> dict[str, Any]:
+    """What a metrics line says of the validation rows, seen by the averaged weights where there are any."""
+    sums = SliceSums(run.data, run.context.device)
+    with run.ema.swapped(run.model) if run.ema is not None else contextlib.nullcontext():
+        for batch in _shares(run, rows):
+            by_segment = run.sums(batch, None).by_segment
+            num_bytes = torch.from_numpy(target_bytes(run.objective, batch, run.data.end_of_text_id))
+            share = 1.0 if run.grid.has_losses else 0.0
+            sums.add(batch, torch.cat([by_segment, share * num_bytes.to(by_segment.device)[None]]))
+    sums.add_over_workers(run.context)
+    return sums.metrics()
 
 
-def _save(run: Run, step: int, log: MetricsLog | None) -> None:
+def _shares(run: Run, rows: RowReader) -> Iterator[Batch]:
+    """The rows of this worker, of as many at a time as in a step."""
+    size, grid = run.config.global_batch, run.grid
+    for start in range(0, rows.num_rows, size):
+        num = min(size, rows.num_rows - start)
+        first, end = (start + num * place // grid.num_data for place in (grid.data_rank, grid.data_rank + 1))
+        read = rows.read(np.arange(first, max(end, first + 1), dtype=np.int64))
+        yield read if end > first else read.cut(0, 0)
+
+
+def _save(run: Run, step: int, out: str, log: MetricsLog | None) -> None:
     """Rank 0 writes; the others go on, since the next exchange of gradients waits for it anyway."""
     if log is None:
         return
     log.flush()
-    tokenizer = run.manifest.tokenizer
     state = checkpoint.State(
         step=step,
         samples_consumed=step * run.config.global_batch,
-        manifest_digest=run.manifest.digest,
+        manifest_digest=run.data.digest,
         config=run.config,
-        vocab_size=tokenizer.vocab_size,
-        length=run.manifest.packing.length,
-        end_of_text_id=tokenizer.end_of_text_id,
+        vocab_size=run.data.vocab_size,
+        length=run.data.length,
+        end_of_text_id=run.data.end_of_text_id,
+        architecture=describe(run.model),
     )
-    checkpoint.save(run.out, state, run.model, run.optimizer)
+    checkpoint.save(out, state, run.model, run.optimizers[0])

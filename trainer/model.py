@@ -203,7 +203,7 @@ class Decoder(nn.Module):
 
 
 def _logits(x_BTW: Tensor, weight_VW: Tensor) -> Tensor:
-    """x times the output matrix; where workers share that, the parts of all of them are put together."""
+    """Hidden states times the output matrix; where workers share that, the parts of all of them are put together."""
     if not isinstance(weight_VW, DTensor):
         return F.linear(x_BTW, weight_VW)
     whole = DTensor.from_local(x_BTW, weight_VW.device_mesh, [Replicate()])

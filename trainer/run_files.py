@@ -19,8 +19,8 @@ class RunFacts(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    manifest: str
-    manifest_digest: str
+    paths: tuple[str, ...]  # of the data: manifests, folders of corpora, or JSONL files; absolute
+    digest: str  # of the data
     config: TrainConfig
 
 
@@ -30,9 +30,15 @@ def absolute(path: str) -> str:
 
 
 def write_run(out: str, facts: RunFacts) -> None:
-    """Write run.json, with the manifest's path made absolute: the run is looked at from other folders too."""
-    facts = facts.model_copy(update={"manifest": absolute(facts.manifest)})
+    """Write run.json, with the data's paths made absolute: the run is looked at from other folders too."""
+    facts = facts.model_copy(update={"paths": tuple(map(absolute, facts.paths))})
     shards.write_bytes(shards.join(out, RUN), (facts.model_dump_json(indent=1) + "\n").encode("utf-8"))
+
+
+def copy_tokenizer(out: str, uri: str) -> None:
+    """Keep the data's tokenizer in the run's folder: tuning, export and generation then need nothing else."""
+    name = "tokenizer.tiktoken" if uri.endswith(".tiktoken") else "tokenizer.json"
+    shards.write_bytes(shards.join(out, name), shards.read_bytes(uri))
 
 
 def read_run(out: str) -> RunFacts:

@@ -206,9 +206,7 @@ def a_run(sample_corpus, tmp_path_factory):
     """What a training run of the corpus leaves of itself."""
     out = tmp_path_factory.mktemp("run")
     digest = read_manifest(str(sample_corpus)).digest
-    facts = RunFacts(
-        manifest=str(sample_corpus), manifest_digest=digest, config=TrainConfig(global_batch=4, micro_batch=4)
-    )
+    facts = RunFacts(paths=(str(sample_corpus),), digest=digest, config=TrainConfig(global_batch=4, micro_batch=4))
     write_run(str(out), facts)
     (out / "metrics.jsonl").write_text('{"step": 1}\n', "utf-8")
     return out

@@ -41,7 +41,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def alone(corpus: str) -> list[float]:
     """Losses of the same run in this process."""
-    train(corpus, small_config(), f"{corpus}-alone", Context())
+    train([corpus], small_config(), f"{corpus}-alone", Context())
     return losses(f"{corpus}-alone")
 
 
@@ -53,7 +53,9 @@ def losses(out: Path | str) -> list[float]:
 def test_a_ray_worker_sees_the_losses_of_this_process(corpus: str, alone: list[float], tmp_path: Path) -> None:
     reported: list[int] = []
     config = small_config(report_every=5)
-    result = train_with_ray(corpus, config, str(tmp_path), 1, None, lambda metrics: reported.append(metrics["step"]))
+    result = train_with_ray(
+        [corpus], config, str(tmp_path), (1, 1), None, lambda metrics: reported.append(metrics["step"])
+    )
     assert losses(tmp_path) == pytest.approx(alone, abs=1e-5)
     assert result == {**read_metrics(str(tmp_path))[-1], "checkpoint": f"{tmp_path}/checkpoints/step-00000020"}
     assert reported == [5, 10, 15, 20]
@@ -77,10 +79,10 @@ def test_a_lost_worker_costs_the_steps_since_the_last_checkpoint(
         if given.rank == 1:
             text = started.read_text() if started.exists() else ""
             started.write_text(text + "start ")
-        train(settings["manifest"], TrainConfig.model_validate(settings["config"]), settings["out"], context)
+        train(settings["paths"], TrainConfig.model_validate(settings["config"]), settings["out"], context)
 
     out = str(tmp_path / "run")
-    fit(lose_one_worker, {"manifest": corpus, "config": small_config().model_dump(), "out": out}, 2)
+    fit(lose_one_worker, {"paths": [corpus], "config": small_config().model_dump(), "out": out}, (2, 2))
     assert started.read_text() == "start 12start "
     assert losses(out) == pytest.approx(alone, abs=1e-5)
     assert read_state(f"{out}/checkpoints/step-00000020").samples_consumed == 80
@@ -116,10 +118,11 @@ def test_only_lost_workers_are_started_again(
     monkeypatch.setattr(FailingTrainer, "num_groups", 0)
     monkeypatch.setattr(FailingTrainer, "error", error, raising=False)
     with pytest.raises(IntegrityError if num_groups == 1 else JobFailed, match=message):
-        fit(print, {"out": str(tmp_path)}, 1)
+        fit(print, {"out": str(tmp_path)}, (1, 1))
     assert FailingTrainer.num_groups == num_groups
 
 
 def test_settings_are_checked_before_ray_is_asked(corpus: str, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"global_batch 4 is not a multiple"):
-        train_with_ray(corpus, small_config(), str(tmp_path), 3, None)
+    config = small_config(parallel={"tensor": 2})
+    with pytest.raises(RecipeError, match="need a multiple of 2 workers"):
+        train_with_ray([corpus], config, str(tmp_path), (1, 4), None)

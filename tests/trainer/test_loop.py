@@ -40,7 +40,7 @@ def corpus(tmp_path: Path) -> str:
 def test_the_loss_falls_and_every_step_is_recorded(corpus: str, tmp_path: Path) -> None:
     reported: list[int] = []
     context = Context(report=lambda metrics: reported.append(metrics["step"]))
-    result = train(corpus, small_config(report_every=7), str(tmp_path / "run"), context)
+    result = train([corpus], small_config(report_every=7), str(tmp_path / "run"), context)
     lines = read_metrics(str(tmp_path / "run"))
     assert [line["step"] for line in lines] == list(range(1, 21))
     assert reported == [7, 14, 20]
@@ -49,48 +49,48 @@ def test_the_loss_falls_and_every_step_is_recorded(corpus: str, tmp_path: Path) 
     assert [line["step"] for line in lines if "validation_loss" in line] == [10, 20]
     assert result == {**lines[-1], "checkpoint": f"{tmp_path}/run/checkpoints/step-00000020"}
     facts = read_run(str(tmp_path / "run"))
-    assert (facts.manifest, facts.config) == (corpus, small_config(report_every=7))
+    assert (facts.paths, facts.config) == ((corpus,), small_config(report_every=7))
 
 
 def test_a_run_that_stopped_goes_on_as_if_it_had_not(corpus: str, tmp_path: Path) -> None:
-    train(corpus, small_config(), str(tmp_path / "straight"), Context())
+    train([corpus], small_config(), str(tmp_path / "straight"), Context())
     with pytest.raises(Crash):  # after 12 steps, of which the checkpoint holds 10
-        train(corpus, small_config(), str(tmp_path / "stopped"), crash_at(12))
+        train([corpus], small_config(), str(tmp_path / "stopped"), crash_at(12))
     assert len(losses(tmp_path / "stopped")) == 12
-    train(corpus, small_config(), str(tmp_path / "stopped"), Context())
+    train([corpus], small_config(), str(tmp_path / "stopped"), Context())
     assert losses(tmp_path / "stopped") == pytest.approx(losses(tmp_path / "straight"), abs=1e-6)
     last = [read_state(list_checkpoints(str(tmp_path / name))[-1]) for name in ("straight", "stopped")]
     assert last[0].samples_consumed == last[1].samples_consumed == 80
 
 
 def test_a_finished_run_is_not_trained_again(corpus: str, tmp_path: Path) -> None:
-    first = train(corpus, small_config(), str(tmp_path / "run"), Context())
-    assert train(corpus, small_config(), str(tmp_path / "run"), crash_at(20)) == first
+    first = train([corpus], small_config(), str(tmp_path / "run"), Context())
+    assert train([corpus], small_config(), str(tmp_path / "run"), crash_at(20)) == first
 
 
 def test_another_corpus_is_refused_with_both_digests(corpus: str, tmp_path: Path) -> None:
-    train(corpus, small_config(), str(tmp_path / "run"), Context())
-    before = read_run(str(tmp_path / "run")).manifest_digest
+    train([corpus], small_config(), str(tmp_path / "run"), Context())
+    before = read_run(str(tmp_path / "run")).digest
     after = counting_corpus(tmp_path / "other", num_rows=25).digest
     with pytest.raises(ManifestMismatch, match=f"{before}, this manifest has {after}"):
-        train(str(tmp_path / "other"), small_config(), str(tmp_path / "run"), Context())
+        train([str(tmp_path / "other")], small_config(), str(tmp_path / "run"), Context())
 
 
 def test_another_config_is_refused(corpus: str, tmp_path: Path) -> None:
-    train(corpus, small_config(), str(tmp_path / "run"), Context())
+    train([corpus], small_config(), str(tmp_path / "run"), Context())
     with pytest.raises(RecipeError, match=r"'steps': 20\}.*'steps': 30\}"):
-        train(corpus, small_config(steps=30), str(tmp_path / "run"), Context())
+        train([corpus], small_config(steps=30), str(tmp_path / "run"), Context())
 
 
 def test_the_size_of_micro_batches_does_not_change_the_losses(corpus: str, tmp_path: Path) -> None:
     for size in (1, 4):
-        train(corpus, small_config(micro_batch=size), str(tmp_path / f"run{size}"), Context())
+        train([corpus], small_config(micro_batch=size), str(tmp_path / f"run{size}"), Context())
     assert losses(tmp_path / "run1") == pytest.approx(losses(tmp_path / "run4"), abs=1e-5)
 
 
 def test_the_loss_is_the_mean_over_targets_of_all_sources(corpus: str, tmp_path: Path) -> None:
     # An untrained model with zero embeddings would give ln 64; this one is near it, and the mean lies between sources.
-    train(corpus, small_config(steps=2), str(tmp_path / "run"), Context())
+    train([corpus], small_config(steps=2), str(tmp_path / "run"), Context())
     line = read_metrics(str(tmp_path / "run"))[0]
     low, high = sorted(line["loss_by_source"].values())
     assert low <= line["loss"] <= high
@@ -100,23 +100,23 @@ def test_the_loss_is_the_mean_over_targets_of_all_sources(corpus: str, tmp_path:
 def test_a_loss_that_is_not_finite_stops_the_run(corpus: str, tmp_path: Path) -> None:
     config = small_config(optimizer={"lr": 1e38}, schedule={"warmup_steps": 0})
     with pytest.raises(JobFailed, match=r"step 2: the loss is nan.* Lower optimizer\.lr"):
-        train(corpus, config, str(tmp_path / "run"), Context())
+        train([corpus], config, str(tmp_path / "run"), Context())
 
 
 def test_a_run_may_be_written_to_any_file_system(corpus: str, tmp_path: Path) -> None:
-    train(corpus, small_config(), str(tmp_path / "run"), Context())
+    train([corpus], small_config(), str(tmp_path / "run"), Context())
     with pytest.raises(Crash):
-        train(corpus, small_config(), "memory://run", crash_at(12))
+        train([corpus], small_config(), "memory://run", crash_at(12))
     assert len(losses("memory://run")) == 10  # object stores cannot append: lines appear with checkpoints
-    train(corpus, small_config(), "memory://run", Context())
+    train([corpus], small_config(), "memory://run", Context())
     assert losses("memory://run") == pytest.approx(losses(tmp_path / "run"), abs=1e-6)
 
 
 def test_bf16_is_used_where_asked_for_and_trains(corpus: str, tmp_path: Path) -> None:
     cpu = torch.device("cpu")
     assert (uses_bf16("bf16", cpu), uses_bf16("fp32", cpu)) == (True, False)
-    train(corpus, small_config(precision="bf16"), str(tmp_path / "half"), Context())
-    train(corpus, small_config(precision="fp32"), str(tmp_path / "full"), Context())
+    train([corpus], small_config(precision="bf16"), str(tmp_path / "half"), Context())
+    train([corpus], small_config(precision="fp32"), str(tmp_path / "full"), Context())
     half, full = losses(tmp_path / "half"), losses(tmp_path / "full")
     assert half != full
     assert half == pytest.approx(full, abs=0.05)
@@ -142,9 +142,9 @@ def run_trainer(corpus: str, out: Path, config: TrainConfig, workers: int) -> li
 @pytest.mark.slow
 def test_two_workers_go_on_where_one_stopped_with_the_same_losses(corpus: str, tmp_path: Path) -> None:
     config = small_config(eval_every=50)
-    train(corpus, config, str(tmp_path / "one"), Context())
+    train([corpus], config, str(tmp_path / "one"), Context())
     with pytest.raises(Crash):
-        train(corpus, config, str(tmp_path / "two"), crash_at(7))
+        train([corpus], config, str(tmp_path / "two"), crash_at(7))
     lines = run_trainer(corpus, tmp_path / "two", config, workers=2)
     assert [line.split("  ")[0] for line in lines] == ["step 10", "step 15", "step 20"]
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)

@@ -47,5 +47,7 @@ def test_a_progress_line_shows_validation_only_where_there_is_one() -> None:
     metrics = {"step": 3, "loss": 2.5, "grad_norm": 0.5, "lr": 0.001, "tokens_per_second": 12345.6}
     plain = "step 3  loss 2.5000  grad norm 0.500  lr 1.00e-03  12,346 tokens/s"
     assert progress_line(metrics) == plain
-    validated = {**metrics, "validation_loss": 2.25, "validation_bits_per_byte": 1.125}
+    masked = {**metrics, "validation_loss": 2.25}
+    assert progress_line(masked) == f"{plain}  validation loss 2.2500"
+    validated = {**masked, "validation_bits_per_byte": 1.125}
     assert progress_line(validated) == f"{plain}  validation loss 2.2500  1.1250 bits per byte"

@@ -8,15 +8,15 @@ from trainer.run_files import MetricsLog, RunFacts, read_metrics, read_run, writ
 
 
 def test_the_description_of_a_run_comes_back(tmp_path: Path) -> None:
-    facts = RunFacts(manifest="s3://bucket/corpus", manifest_digest="d", config=small_config())
+    facts = RunFacts(paths=("s3://bucket/corpus",), digest="d", config=small_config())
     write_run(str(tmp_path), facts)
     assert read_run(str(tmp_path)) == facts
 
 
 def test_a_local_manifest_is_found_from_other_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    write_run("run", RunFacts(manifest="corpus", manifest_digest="d", config=small_config()))
-    assert read_run("run").manifest == str(tmp_path / "corpus")
+    write_run("run", RunFacts(paths=("corpus",), digest="d", config=small_config()))
+    assert read_run("run").paths == (str(tmp_path / "corpus"),)
 
 
 def test_a_folder_without_a_run_is_an_input_error(tmp_path: Path) -> None:
