@@ -170,17 +170,28 @@ def remove(
 
 @app.command()
 def train(
-    manifest: Annotated[str, typer.Argument(metavar="MANIFEST", help="A manifest.json or its folder.")],
+    data: Annotated[list[str], typer.Argument(metavar="DATA...", help="Manifests or their folders; or JSONL files.")],
     config: Annotated[str | None, typer.Option(metavar="FILE", help="Training config (TOML).")] = None,
-    out: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of the run. [default: CORPUS-run]")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Ray Train workers.")] = 1,
+    out: Annotated[str | None, typer.Option(metavar="DIR", help="Folder of the run. [default: DATA-run]")] = None,
+    workers: Annotated[
+        str, typer.Option(metavar="N|MIN:MAX", help="Ray Train workers; a range takes what there is.")
+    ] = "1",
     address: Address = None,
 ) -> None:
-    """Train a model from a manifest with Ray Train; run again to continue."""
+    """Train a model from corpora or examples with Ray Train; run again to continue."""
     from cluster.run import train_model
 
-    result = train_model(manifest, config, out, workers, address)
+    result = train_model(data, config, out, _worker_range(workers), address)
     show.trained(show.console(), result)
+
+
+def _worker_range(workers: str) -> tuple[int, int]:
+    """Fewest and most workers: "2" is (2, 2), "1:4" is (1, 4)."""
+    fewest, _, most = workers.partition(":")
+    most = most or fewest
+    if not (fewest.isdecimal() and most.isdecimal() and 1 <= int(fewest) <= int(most)):
+        raise typer.BadParameter(f"--workers {workers}: give a number from 1, or MIN:MAX.")
+    return int(fewest), int(most)
 
 
 @app.command("filters")
