@@ -9,20 +9,25 @@ import hashlib
 import os
 import tempfile
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from manifests import shards
 from manifests.errors import InputError, IntegrityError, StorageError, storage_error
 from manifests.manifest import Shard
 
 CHUNK_BYTES = 1 << 20
+FOLDER_VARIABLE = "GRISTMILL_SHARDS"  # names the folder; without it, one of this user in the temporary folder
+
+
+def _own_folder() -> str:
+    return os.path.join(tempfile.gettempdir(), f"gristmill-shards-{os.getuid()}")
 
 
 @dataclass(frozen=True)
 class Cache:
     """A folder for shards of other file systems. What was longest not used goes when they exceed max_bytes."""
 
-    folder: str = os.path.join(tempfile.gettempdir(), f"gristmill-shards-{os.getuid()}")
+    folder: str = field(default_factory=lambda: os.environ.get(FOLDER_VARIABLE) or _own_folder())
     max_bytes: int = 256 * 1024**3
 
     def fetch(self, uri: str, shard: Shard) -> str:
