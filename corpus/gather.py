@@ -28,7 +28,7 @@ COMMIT = "tokenizer.commit.json"
 # Which units, in which state, the token shards were made from; written when all of them are.
 STATE = "tokens/commit.json"
 # Raise it when packing gives other rows for the same tokens.
-PACK_VERSION = 3
+PACK_VERSION = 4
 
 
 def place_tokenizer(recipe: Recipe, out: str, unit_ids: list[str], kept_bytes: int, decided_by: str) -> Record:
