@@ -14,6 +14,7 @@ from trainer.config import TrainConfig
 from trainer.context import Context
 from trainer.data import Data, RowReader, open_data
 from trainer.ema import Ema
+from trainer.evaluation.files import DuringTraining
 from trainer.evaluation.slices import SliceSums, target_bytes
 from trainer.model import Decoder
 from trainer.models import make_model
@@ -117,6 +118,7 @@ def _is_over(config: TrainConfig, done: int, stopper: Stopper) -> bool:
 
 def _steps(run: Run, done: int, stopper: Stopper, out: str, log: MetricsLog | None) -> None:
     config = run.config
+    questions = DuringTraining(config, run.data)
     batches = run.data.train.batches(done + 1, config.steps, run.grid.data_rank, run.grid.num_data)
     for step, batch, waited in batches:
         last = step == config.steps
@@ -126,6 +128,9 @@ def _steps(run: Run, done: int, stopper: Stopper, out: str, log: MetricsLog | No
             if config.early_stopping is not None and "validation_loss" in metrics:
                 stopper = stopper.after(metrics["validation_loss"], config.early_stopping)
                 last = _is_over(config, step, stopper)
+        if last or step % config.eval_every == 0:
+            with _averaged(run):
+                metrics |= questions.metrics(run.model, run.context.device)
         if log is not None:
             log.append(metrics)
         if last or step % config.checkpoint_every == 0:
@@ -150,10 +155,15 @@ def _metrics(run: Run, step: int, result: StepResult) -> dict[str, Any]:
     }
 
 
+def _averaged(run: Run) -> contextlib.AbstractContextManager[None]:
+    """The averaged weights in the model's place, where there are any."""
+    return run.ema.swapped(run.model) if run.ema is not None else contextlib.nullcontext()
+
+
 def _validate(run: Run, rows: RowReader) -> dict[str, Any]:
     """What a metrics line says of the validation rows, seen by the averaged weights where there are any."""
     sums = SliceSums(run.data, run.context.device)
-    with run.ema.swapped(run.model) if run.ema is not None else contextlib.nullcontext():
+    with _averaged(run):
         for batch in _shares(run, rows):
             by_segment = run.sums(batch, None).by_segment
             num_bytes = torch.from_numpy(target_bytes(run.objective, batch, run.data.end_of_text_id))

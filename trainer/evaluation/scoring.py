@@ -14,10 +14,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from trainer.context import Context
 from trainer.objectives.causal import IGNORED, Causal, Tensors
 
 Ids = list[int]
+
+LOGITS_PER_PASS = 1 << 26  # float32: 256 MiB, and as much again for their logarithms
 
 
 class Tokenizer(Protocol):
@@ -26,6 +27,11 @@ class Tokenizer(Protocol):
     def encode(self, texts: Sequence[str]) -> list[Ids]: ...
 
     def decode(self, ids: Ids) -> str: ...
+
+
+def rows_per_pass(vocab_size: int, length: int) -> int:
+    """How many rows of `length` tokens go into one forward pass."""
+    return max(1, LOGITS_PER_PASS // (vocab_size * length))
 
 
 @contextlib.contextmanager
@@ -55,7 +61,7 @@ class LanguageModel:
     end_of_text_id: int
     start_id: int | None = None
     rows: int = 4
-    context: Context = Context()  # noqa: RUF009 - frozen
+    device: torch.device = torch.device("cpu")  # noqa: RUF009 - a torch.device is immutable
 
     def encode(self, texts: Sequence[str]) -> list[Ids]:
         """The ids of each text, after start_id where there is one."""
@@ -91,7 +97,7 @@ def score_texts(
     """Log-likelihood in nats of ids[i][first[i]:] given what stands before, float64 (num_texts,); 0 if that is empty.
 
     first: at least 1, which is the default: the first id of a text is given, not predicted. Texts may be of any
-    length. The same for any number of rows and workers, but for the rounding of float32.
+    length. The same for any number of rows, but for the rounding of float32.
     """
     begins = [1] * len(ids) if first is None else [max(1, number) for number in first]
     pieces = [
@@ -99,12 +105,11 @@ def score_texts(
         for text, (tokens, begin) in enumerate(zip(ids, begins, strict=True))
         for piece in windows(text, tokens, begin, language_model.length)
     ]
-    sums = torch.zeros(len(ids), dtype=torch.float64, device=language_model.context.device)
+    sums = torch.zeros(len(ids), dtype=torch.float64, device=language_model.device)
     with evaluation_mode(language_model.model):
         for tensors in packed(language_model, pieces):
             losses = Causal().losses(language_model.model, tensors)
             sums -= losses.by_segment(len(ids))[0]
-    language_model.context.add_over_workers(sums)
     result: npt.NDArray[np.float64] = sums.cpu().numpy()
     return result
 
@@ -138,31 +143,21 @@ def _next_tokens(language_model: LanguageModel, contexts: list[Ids]) -> list[int
         Piece(number, context, [IGNORED] * (len(context) - 1) + [0])  # any target: it marks where to look
         for number, context in enumerate(contexts)
     ]
-    chosen = torch.zeros(len(contexts), dtype=torch.int64, device=language_model.context.device)
+    chosen = torch.zeros(len(contexts), dtype=torch.int64, device=language_model.device)
     with evaluation_mode(language_model.model):
         for tensors in packed(language_model, pieces):
             logits_BTV = language_model.model(tensors.inputs, tensors.segment)
             last = tensors.target != IGNORED
             chosen[tensors.number[last]] = logits_BTV[last].argmax(dim=-1)
-    language_model.context.add_over_workers(chosen)
     following: list[int] = chosen.tolist()
     return following
 
 
 def packed(language_model: LanguageModel, pieces: Sequence[Piece]) -> Iterator[Tensors]:
-    """The pieces that fall to this worker, in rows of at most `length` tokens; `number` is the piece's text.
-
-    All workers get the same number of batches, as collectives inside a model need: one that has none left is given
-    the first batch without targets.
-    """
-    context, rows = language_model.context, _fill_rows(pieces, language_model.length)
-    batches = [rows[start : start + language_model.rows] for start in range(0, len(rows), language_model.rows)]
-    for start in range(0, len(batches), context.world_size):
-        mine = start + context.rank
-        tensors = _tensors(batches[mine if mine < len(batches) else 0], context.device)
-        if mine >= len(batches):
-            tensors = Tensors(tensors.inputs, tensors.segment, torch.full_like(tensors.target, IGNORED), tensors.number)
-        yield tensors
+    """The pieces in rows of at most `length` tokens, some rows at a time; `number` is the piece's text."""
+    rows = _fill_rows(pieces, language_model.length)
+    for start in range(0, len(rows), language_model.rows):
+        yield _tensors(rows[start : start + language_model.rows], language_model.device)
 
 
 def _fill_rows(pieces: Sequence[Piece], length: int) -> list[list[Piece]]:

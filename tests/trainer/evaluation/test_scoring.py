@@ -1,4 +1,3 @@
-import dataclasses
 import itertools
 import math
 
@@ -8,8 +7,7 @@ import torch
 
 from tests.trainer.evaluation.models import END_OF_TEXT, language_model, probable, uniform
 from trainer.config import ModelConfig
-from trainer.context import Context
-from trainer.evaluation.scoring import IGNORED, Piece, continue_texts, packed, score_texts, windows
+from trainer.evaluation.scoring import IGNORED, Piece, continue_texts, score_texts, windows
 from trainer.model import Decoder
 
 SHAPE = ModelConfig(layers=2, width=16, heads=2, kv_heads=1, hidden=16, dropout=0.5)
@@ -61,17 +59,6 @@ def test_texts_packed_together_score_as_alone_for_any_number_of_rows() -> None:
     for rows in (1, 3, 50):
         assert score_texts(language_model(model, 32, rows), texts) == pytest.approx(alone, abs=1e-4), rows
     assert model.training  # dropout is off while texts are scored, and on again after
-
-
-def test_workers_share_the_pieces_and_make_equally_many_passes() -> None:
-    one = language_model(uniform(), length=8, rows=1)
-    pieces = [piece for text in range(5) for piece in windows(text, [1, 2, 3, 4, 5, 6], 1, 8)]
-    shares = [list(packed(dataclasses.replace(one, context=Context(rank, 2)), pieces)) for rank in range(2)]
-    assert [len(share) for share in shares] == [3, 3]
-    counted = [
-        text for tensors in itertools.chain(*shares) for text in set(tensors.number[tensors.target != IGNORED].tolist())
-    ]
-    assert sorted(counted) == [0, 1, 2, 3, 4]
 
 
 def test_a_continuation_takes_the_likeliest_id_until_the_end_of_the_text_or_line() -> None:
