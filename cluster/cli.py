@@ -194,6 +194,46 @@ def _worker_range(workers: str) -> tuple[int, int]:
     return int(fewest), int(most)
 
 
+@app.command()
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN|CHECKPOINT|HF_DIR",
+            help="A run, a checkpoint in its run, or a model in the Hugging Face layout.",
+            show_default=False,
+        ),
+    ],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CORPUS|FILE", help="Also this held-out corpus, or JSON Lines of texts. Repeatable."),
+    ] = None,
+    choices: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="Multiple choice (JSON Lines). Repeatable.")
+    ] = None,
+    generate: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="Exact match (JSON Lines). Repeatable.")
+    ] = None,
+    bias: Annotated[
+        list[str] | None, typer.Option(metavar="FILE", help="Pairs of sentences (JSON Lines). Repeatable.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Of a continuation, for --generate.")] = 32,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model: loss by slice, multiple choice, exact match, bias beside the corpus audit."""
+    from cluster import show_evaluation
+    from cluster.evaluating import evaluate_model
+    from trainer.config import EvaluationConfig
+
+    files = [
+        *(EvaluationConfig(kind="choices", path=path) for path in choices or []),
+        *(EvaluationConfig(kind="generate", path=path, max_tokens=max_tokens) for path in generate or []),
+        *(EvaluationConfig(kind="bias", path=path) for path in bias or []),
+    ]
+    result = evaluate_model(model, data or [], files)
+    _print(result, as_json, lambda console: show_evaluation.evaluated(console, result))
+
+
 @app.command("filters")
 def filter_pages(
     rule: Annotated[str | None, typer.Argument(metavar="RULE", help="Whose page to print.")] = None,
