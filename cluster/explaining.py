@@ -11,10 +11,10 @@ from corpus.texts import final_texts
 from corpus.units import plan_units
 from manifests import ledger, shards
 from manifests.digest import unit_id
-from manifests.errors import GristmillError, InputError
-from manifests.manifest import Manifest, read_manifest
+from manifests.errors import GristmillError, InputError, RecipeError
+from trainer.config import CORPUS_OBJECTIVES
+from trainer.data import Data, documents_of_step, open_data
 from trainer.run_files import RunFacts, read_metrics, read_run
-from trainer.stream import documents_of_step
 
 TEXT_CHARS = 400
 
@@ -88,35 +88,39 @@ def _read_again(recipe: Recipe, row: dict[str, Any]) -> str:
     return record["error"] or f"the record is there, {len(record['text']):,} characters long"
 
 
-def read_trained(run: str) -> tuple[RunFacts, Manifest, int]:
-    """A run, the manifest of its corpus and the number of its last step; 0 before the first.
+def read_trained(run: str) -> tuple[RunFacts, Data, int]:
+    """A run, its data and the number of its last step; 0 before the first.
 
-    Raises InputError if the corpus is not there as it was.
+    Raises InputError if the data is not there as it was.
     """
     facts = read_run(run)
-    manifest = read_manifest(facts.manifest)
-    if manifest.digest != facts.manifest_digest:
+    data = open_data(facts.paths, facts.config)
+    if data.digest != facts.digest:
         raise InputError(
-            f"{facts.manifest}: its digest is {manifest.digest[:16]}…, the run was trained from "
-            f"{facts.manifest_digest[:16]}…: the corpus was built again since. Give the corpus of the run."
+            f"{', '.join(facts.paths)}: the digest is {data.digest[:16]}…, the run was trained from "
+            f"{facts.digest[:16]}…: the data was built again since. Give the data of the run."
         )
-    return facts, manifest, max((metrics["step"] for metrics in read_metrics(run)), default=0)
+    return facts, data, max((metrics["step"] for metrics in read_metrics(run)), default=0)
 
 
 def explain_step(run: str, step: int) -> list[dict[str, Any]]:
     """The documents of a training step, in row order, with source, file, offset and URL of each.
 
-    Steps count from 1. Raises InputError for a step that the run has not done.
+    Steps count from 1. Raises InputError for a step that the run has not done, RecipeError for a run on examples.
     """
-    facts, manifest, done = read_trained(run)
+    facts, data, done = read_trained(run)
     if not 1 <= step <= done:
         raise InputError(f"{run}: has no step {step}; the run has done steps 1 to {done}.")
-    config = facts.config
-    seen = documents_of_step(facts.manifest, manifest, config.seed, config.global_batch, step)
+    if facts.config.objective not in CORPUS_OBJECTIVES:
+        raise RecipeError(f"{run}: was tuned on examples, whose documents have no lineage: see the lines of its files.")
+    seen = documents_of_step(data, step)
     names = ["doc_id", "source", "file", "offset", "url"]
-    rows = ledger.lookup(facts.manifest, sorted({doc for entry in seen for doc in entry["segment_doc"]}), names)
+    rows = {}
+    for path in data.paths:
+        ids = sorted({doc for entry in seen if entry["path"] == path for doc in entry["segment_doc"]})
+        rows[path] = ledger.lookup(path, ids, names) if ids else {}
     documents = []
     for entry in seen:
         for doc, length in zip(entry["segment_doc"], entry["segment_length"], strict=True):
-            documents.append({"row": entry["row"], "num_tokens": length, **rows[doc]})
+            documents.append({"row": entry["row"], "num_tokens": length, **rows[entry["path"]][doc]})
     return documents

@@ -9,8 +9,8 @@ from cluster.explaining import read_trained
 from cluster.run import chosen_runner, progress
 from corpus.removal import packed_rows, remove, select
 from corpus.removal_lists import Lists
-from manifests.manifest import corpus_root
-from trainer.stream import steps_of_rows
+from manifests.manifest import corpus_root, read_manifest
+from trainer.data import steps_of_rows
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,12 @@ def remove_documents(
 
 def _steps(run: str, doc_ids: list[str]) -> dict[str, Any]:
     """run, last_step, and steps: step, row and doc_id of each time that a step read one of the documents."""
-    facts, manifest, last_step = read_trained(run)
-    rows = packed_rows(corpus_root(facts.manifest), manifest, doc_ids).filter(split="train")
-    numbers = rows["row"].unique().to_numpy()
-    read = steps_of_rows(manifest, facts.config.seed, facts.config.global_batch, last_step, numbers)
+    _, data, last_step = read_trained(run)
+    held = [packed_rows(corpus_root(path), read_manifest(path), doc_ids).filter(split="train") for path in data.paths]
+    rows = pl.concat(
+        rows.select(pl.col("row") + first, "doc_id") for first, rows in zip(data.first_rows, held, strict=True)
+    )
+    read = steps_of_rows(data, last_step, rows["row"].unique().to_numpy())
     steps = pl.DataFrame(read, schema={"step": pl.Int64, "row": pl.Int64}, orient="row")
-    found = steps.join(rows.select("row", "doc_id"), on="row", maintain_order="left_right")
+    found = steps.join(rows, on="row", maintain_order="left_right")
     return {"run": run, "last_step": last_step, "steps": found.to_dicts()}

@@ -99,7 +99,7 @@ def test_an_input_that_is_gone_is_said_to_be(corpus_copy, sample_crawl):
 
 def run_of(corpus, folder, digest):
     config = TrainConfig(global_batch=4, micro_batch=4)
-    write_run(str(folder), RunFacts(manifest=str(corpus), manifest_digest=digest, config=config))
+    write_run(str(folder), RunFacts(paths=(str(corpus),), digest=digest, config=config))
     (folder / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n', "utf-8")
     return str(folder)
 

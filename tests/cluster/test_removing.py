@@ -1,6 +1,5 @@
 import json
 
-import numpy as np
 import pytest
 
 from cluster.explaining import explain_document, explain_step
@@ -10,8 +9,8 @@ from manifests.errors import InputError
 from manifests.manifest import read_manifest
 from tests.corpus.removals import contents, lists
 from trainer.config import TrainConfig
+from trainer.data import open_data
 from trainer.run_files import RunFacts, write_run
-from trainer.stream import TrainStream
 
 NUM_STEPS = 150  # of 4 rows: into the second epoch
 
@@ -24,7 +23,7 @@ def write_training(folder, corpus, num_steps):
     """What a training run of the corpus leaves of itself."""
     digest = read_manifest(str(corpus)).digest
     config = TrainConfig(global_batch=4, micro_batch=4, seed=5)
-    write_run(str(folder), RunFacts(manifest=str(corpus), manifest_digest=digest, config=config))
+    write_run(str(folder), RunFacts(paths=(str(corpus),), digest=digest, config=config))
     (folder / "metrics.jsonl").write_text("".join(f'{{"step": {step}}}\n' for step in range(1, num_steps + 1)), "utf-8")
     return str(folder)
 
@@ -73,10 +72,10 @@ def test_the_trainer_reads_both_versions(sample_corpus, tmp_path):
     )
     held = {}
     for name, root in (("old", sample_corpus), ("new", tmp_path / "new")):
-        stream = TrainStream(str(root), read_manifest(str(root)), seed=1, global_batch=4)
+        stream = open_data([str(root)], TrainConfig(seed=1, global_batch=4)).train
         assert stream.batch(1, 0, 1).tokens.shape == (4, 257)
-        rows = np.sort(stream.order.rows(np.arange(stream.order.num_rows)))
-        held[name] = sum(document["doc_id"] in stream.reader.documents(row)["segment_doc"] for row in rows.tolist())
+        rows = range(stream.num_rows)
+        held[name] = sum(document["doc_id"] in stream.documents(row)["segment_doc"] for row in rows)
     assert held["old"] > 0
     assert held["new"] == 0
     (record,) = explain_document(str(tmp_path / "new"), document["doc_id"])
@@ -86,7 +85,7 @@ def test_the_trainer_reads_both_versions(sample_corpus, tmp_path):
 def test_a_run_of_another_corpus_is_refused_before_anything_is_written(sample_corpus, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    write_run(str(run), RunFacts(manifest=str(sample_corpus), manifest_digest="0" * 64, config=TrainConfig()))
+    write_run(str(run), RunFacts(paths=(str(sample_corpus),), digest="0" * 64, config=TrainConfig()))
     wanted = lists(tmp_path, ids=[kept(sample_corpus)[0]["doc_id"]])
     with pytest.raises(InputError, match="built again since"):
         remove_documents(str(sample_corpus), wanted, False, str(tmp_path / "new"), [str(run)], ("local", None))
