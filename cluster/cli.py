@@ -234,6 +234,33 @@ def evaluate(
     _print(result, as_json, lambda console: show_evaluation.evaluated(console, result))
 
 
+@app.command()
+def ablate(
+    corpora: Annotated[list[str], typer.Argument(metavar="A B ...", help="Corpora; A is the baseline.")],
+    out: Annotated[str, typer.Option(metavar="DIR", help="Folder of runs and result.", show_default=False)],
+    seeds: Annotated[int, typer.Option(min=2, help="Runs of each corpus, paired by seed.")] = 5,
+    config: Annotated[str | None, typer.Option(metavar="FILE", help="Training config (TOML).")] = None,
+    held_out: Annotated[
+        list[str] | None,
+        typer.Option("--eval", metavar="CORPUS|JSONL", help="Also measure on these held-out texts. Repeatable."),
+    ] = None,
+    control: Annotated[bool, typer.Option(help="Compare a smaller corpus with as many random rows of A.")] = True,
+    effect: Annotated[float, typer.Option(min=1e-6, max=1.0, help="Share of bits per byte to plan seeds for.")] = 0.005,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time.")] = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Train the same model on each corpus and tell which texts make it better; run again to go on."""
+    from cluster import show_ablation
+    from cluster.ablate import run_ablation
+    from trainer.ablation.plan import Plan
+    from trainer.config import TrainConfig, read_config
+
+    settings = read_config(config) if config else TrainConfig()
+    plan = Plan(tuple(corpora), settings, tuple(held_out or []), seeds, control, jobs, effect)
+    result = run_ablation(plan, out, lambda line: print(show.plain(line, 1000), file=sys.stderr, flush=True))
+    _print(result, as_json, lambda console: show_ablation.ablation(console, result))
+
+
 @app.command("filters")
 def filter_pages(
     rule: Annotated[str | None, typer.Argument(metavar="RULE", help="Whose page to print.")] = None,

@@ -19,7 +19,7 @@ from manifests import shards
 from manifests.errors import RecipeError
 from manifests.lock import locked
 from trainer.ablation.arms import Arm, Report, make_arms, run_all, runs_of
-from trainer.ablation.held_out import HeldOut, documents_of, overlap, slices
+from trainer.ablation.held_out import HeldOut, documents_of, overlaps, slices
 from trainer.ablation.plan import Plan, check, held_out_sets, letter
 from trainer.run_files import absolute
 from trainer.statistics import PairedDifference, holm, paired_difference, seeds_needed
@@ -108,8 +108,9 @@ def ablate(plan: Plan, out: str, report: Report) -> Ablation:
 def _contamination(plan: Plan, held_out: Sequence[HeldOut], report: Report) -> tuple[list[Texts], list[frozenset[str]]]:
     """What is said of each held-out set, and the ids of its documents that some corpus trains on."""
     texts, contaminated = [], []
-    for one in held_out:
-        found = {letter(number): overlap(one, path) for number, path in enumerate(plan.corpora)}
+    by_corpus = {letter(number): overlaps(held_out, path) for number, path in enumerate(plan.corpora)}
+    for place, one in enumerate(held_out):
+        found = {name: of_sets[place] for name, of_sets in by_corpus.items()}
         ids = frozenset().union(*(both.by_id | both.by_text for both in found.values()))
         num_documents = len(documents_of(one))
         num_counted = num_documents - len(ids)

@@ -18,6 +18,10 @@ from trainer.run_files import RunFacts, write_run
 
 # Every command with its arguments and options: what users' scripts rely on. A change here belongs in the changelog.
 SURFACE = {
+    "ablate": [
+        *("corpora", "--out", "--seeds", "--config", "--eval", "--control", "--no-control", "--effect", "--jobs"),
+        "--json",
+    ],
     "build": ["recipe", "--out", "--runner", "--address", "--num-cpus", "--set"],
     "classifier": [],
     "demo": ["folder"],

@@ -181,7 +181,7 @@ def test_a_run_that_fails_is_named_and_the_others_are_kept(tmp_path):
     other = runs_of(plan, make_arms(plan, check(plan), str(out))[1], str(out))[1]
     train((other.path,), tiny(seed=1, clip=0.5), other.out, Context())
     with pytest.raises(
-        JobFailed, match=r"1 of 4 runs failed: B, seed 1: error: .*'clip': 0.5.* \(all of it in .*log.txt"
+        JobFailed, match=r"1 of 4 runs failed: B, seed 1: error: .*'clip': 0.5.* \(exit code 1, all of it in .*log.txt"
     ):
         ablate(plan, str(out), lines.append)
     assert sorted(line.split(" in ")[0] for line in lines[2:]) == [

@@ -147,6 +147,6 @@ def _run(run: ArmRun, held_out: Sequence[HeldOut], slot: int, jobs: int, report:
     log = shards.join(run.out, LOG)
     shards.write_bytes(log, done.stdout + done.stderr)
     lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    reason = lines[-1] if lines else f"ended with exit code {done.returncode}"
+    reason = lines[-1] if lines else "it said nothing"
     report(f"{run.name}: failed")
-    return f"{run.name}: {reason} (all of it in {log})"
+    return f"{run.name}: {reason} (exit code {done.returncode}, all of it in {log})"

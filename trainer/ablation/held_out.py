@@ -7,6 +7,7 @@ documents count, and in which slices, is decided after the models are trained.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -144,32 +145,38 @@ class Overlap:
     by_text: frozenset[str]
 
 
-def overlap(held_out: HeldOut, path: str) -> Overlap:
-    """Look for the documents of a held-out set in the training split of the corpus at `path`, of the same tokenizer.
+def overlaps(held_out: Sequence[HeldOut], path: str) -> list[Overlap]:
+    """Look for the documents of each held-out set in the training split of the corpus at `path`, of the same tokenizer.
 
-    Reads that split once, a row group at a time. Near-duplicates are not looked for.
+    Reads that split once, a row group at a time; the tokens of the sets are held. Near-duplicates are not looked for.
     """
-    texts: dict[bytes, set[str]] = {}
-    token_type = held_out.manifest.tokenizer.token_type
-    for segments in _segments(corpus_root(held_out.path), held_out.packed, token_type):
-        for doc_id, text in zip(*segments, strict=True):
-            texts.setdefault(text, set()).add(doc_id)
-    ids = set().union(*texts.values()) if texts else set()
-    same_id: set[str] = set()
-    same_text: set[str] = set()
-    for doc_ids, found in _segments(corpus_root(path), read_manifest(path).packed("train"), token_type):
-        same_id |= ids.intersection(doc_ids)
-        for text in texts.keys() & set(found):
-            same_text |= texts[text]
-    return Overlap(frozenset(same_id), frozenset(same_text))
+    ids: dict[str, set[int]] = {}  # doc_id -> numbers of the sets that have it
+    texts: dict[bytes, set[tuple[int, str]]] = {}  # tokens of a segment -> (number of the set, doc_id)
+    for number, one in enumerate(held_out):
+        for segments in _segments(corpus_root(one.path), one.manifest, "validation"):
+            for doc_id, text in zip(*segments, strict=True):
+                ids.setdefault(doc_id, set()).add(number)
+                texts.setdefault(text, set()).add((number, doc_id))
+    same_id: set[tuple[int, str]] = set()
+    same_text: set[tuple[int, str]] = set()
+    for doc_ids, found in _segments(corpus_root(path), read_manifest(path), "train"):
+        same_id |= {(number, doc_id) for doc_id in ids.keys() & set(doc_ids) for number in ids[doc_id]}
+        same_text |= {document for text in texts.keys() & set(found) for document in texts[text]}
+    return [Overlap(_of_set(same_id, number), _of_set(same_text, number)) for number in range(len(held_out))]
 
 
-def _segments(root: str, packed: Sequence[Shard], token_type: str) -> Iterator[tuple[list[str], list[bytes]]]:
-    """For each row group: doc_id, and the tokens' bytes, of each segment."""
-    for shard in packed:
+def _of_set(documents: set[tuple[int, str]], number: int) -> frozenset[str]:
+    return frozenset(doc_id for of_set, doc_id in documents if of_set == number)
+
+
+def _segments(
+    root: str, manifest: Manifest, split: Literal["train", "validation"]
+) -> Iterator[tuple[list[str], list[bytes]]]:
+    """For each row group of a split: doc_id, and the tokens' bytes, of each segment."""
+    for shard in manifest.packed(split):
         columns = ["tokens", "segment_doc", "segment_length"]
         for group in shards.row_groups(shards.join(root, shard.path), columns):
-            yield pc.list_flatten(group["segment_doc"]).to_pylist(), _token_bytes(group, token_type)
+            yield pc.list_flatten(group["segment_doc"]).to_pylist(), _token_bytes(group, manifest.tokenizer.token_type)
 
 
 def _token_bytes(group: pa.Table, token_type: str) -> list[bytes]:

@@ -15,7 +15,7 @@ from trainer.ablation.held_out import (
     HeldOut,
     documents_of,
     losses_by_document,
-    overlap,
+    overlaps,
     slices,
 )
 from trainer.config import ModelConfig
@@ -67,16 +67,19 @@ def test_a_document_is_found_in_a_training_split_by_its_id_and_by_its_text(tmp_p
     same_text = Segments((("another id", 0, document(1002)),))
     other_text = Segments((("yet another", 1, document(1003)[:-2]),))  # not a whole segment
     corpus(tmp_path / "b", [row(1), same_id, same_text, other_text])
-    found = overlap(held_out_of(tmp_path / "set"), str(tmp_path / "b"))
+    (found,) = overlaps([held_out_of(tmp_path / "set")], str(tmp_path / "b"))
     assert (found.by_id, found.by_text) == ({"doc-001001"}, {"doc-001002"})
-    itself = overlap(held_out_of(tmp_path / "set"), str(tmp_path / "set"))
-    assert (itself.by_id, itself.by_text) == (set(), set())
+    clean_corpus(tmp_path / "other")  # reserves the same documents and more
+    sets = [held_out_of(tmp_path / name) for name in ("other", "set", "b")]
+    both, again, own = overlaps(sets, str(tmp_path / "b"))
+    assert (both, again) == (found, found)
+    assert (own.by_id, own.by_text) == ({"doc-001001"}, {"doc-001002"})
 
 
 def test_a_text_among_others_in_a_row_is_found_too(tmp_path):
     corpus(tmp_path / "set", [row(0)], [Segments((("x", 0, (1, 2, 0)), ("y", 1, (3, 4, 5, 0)), ("z", 1, (6, 0))))])
     corpus(tmp_path / "b", [row(1), Segments((("p", 1, (9, 9, 0)), ("q", 1, (3, 4, 5, 0)), ("r", 1, (6, 6))))])
-    found = overlap(held_out_of(tmp_path / "set"), str(tmp_path / "b"))
+    (found,) = overlaps([held_out_of(tmp_path / "set")], str(tmp_path / "b"))
     assert (found.by_id, found.by_text) == (set(), {"y"})
 
 
