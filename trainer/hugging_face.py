@@ -81,6 +81,8 @@ class Adapter(nn.Module):
         self.labels = labels
         padding_id = inner.config.get_text_config().pad_token_id
         self.padding_id = padding_id if padding_id is not None else 0
+        self.register_state_dict_post_hook(_without_ties)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_with_ties)  # type: ignore[no-untyped-call]
 
     @property
     def architecture(self) -> Architecture:
@@ -101,6 +103,26 @@ class Adapter(nn.Module):
         body = f"inner.{self.inner.base_model_prefix}"
         names = {name.split(".")[1] for name, _ in self.inner.named_parameters(prefix="inner")}
         return (*(f"inner.{name}" for name in sorted(names) if f"inner.{name}" != body), f"{body}.pooler")
+
+
+def _ties(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Names of parameters that are the same as one before, and the name of that."""
+    first: dict[int, str] = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        if first.setdefault(id(parameter), name) != name:
+            yield name, first[id(parameter)]
+
+
+def _without_ties(model: nn.Module, state: dict[str, Any], prefix: str, _: Any) -> None:
+    """A tied matrix is written once: safetensors refuses two names for one."""
+    for name, _first in _ties(model):
+        state.pop(prefix + name, None)
+
+
+def _with_ties(model: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
+    for name, first in _ties(model):
+        if prefix + first in state:
+            state.setdefault(prefix + name, state[prefix + first])
 
 
 class CausalAdapter(Adapter):

@@ -165,10 +165,11 @@ def _validate(run: Run, rows: RowReader) -> dict[str, Any]:
     sums = SliceSums(run.data, run.context.device)
     with _averaged(run):
         for batch in _shares(run, rows):
-            by_segment = run.sums(batch, None).by_segment
+            found = run.sums(batch, None)
             num_bytes = torch.from_numpy(target_bytes(run.objective, batch, run.data.end_of_text_id))
             share = 1.0 if run.grid.has_losses else 0.0
-            sums.add(batch, torch.cat([by_segment, share * num_bytes.to(by_segment.device)[None]]))
+            parts = [found.by_segment, share * num_bytes.to(found.by_segment.device)[None]]
+            sums.add(batch, torch.cat(parts), found.measures)
     sums.add_over_workers(run.context)
     return sums.metrics()
 

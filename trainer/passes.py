@@ -74,10 +74,7 @@ def seed_dropout(seed: int, step: int | None, grid: Grid, number: int) -> None:
 
 def sums_of(losses: Losses, num_segments: int) -> Sums:
     """Of one micro-batch."""
-    measures = {
-        name: torch.where(losses.is_target, value, 0.0).double().sum() for name, value in losses.measures.items()
-    }
-    return Sums(losses.by_segment(num_segments), measures)
+    return Sums(losses.by_segment(num_segments), losses.measure_sums())
 
 
 def joined(found: Sequence[Sums], grid: Grid) -> Sums:

@@ -9,7 +9,11 @@ import torch
 import transformers
 from tokenizers import models, pre_tokenizers, processors
 
+from trainer.checkpoint import latest_checkpoint
 from trainer.config import TrainConfig
+from trainer.context import Context
+from trainer.loop import train
+from trainer.run_files import read_metrics
 
 # Word-level: a test can read ids. Template words first, so that answers have high numbers.
 WORDS = (
@@ -101,9 +105,40 @@ def tuning(objective: str, **changes: Any) -> TrainConfig:
     settings = {
         "objective": objective, "precision": "fp32", "steps": 60, "global_batch": 4, "micro_batch": 4,
         "checkpoint_every": 30, "report_every": 30, "schedule": {"warmup_steps": 5},
-        "model": {"layers": 2, "width": 32, "heads": 2, "kv_heads": 1, "hidden": 64},
+        "model": {"layers": 2, "width": 32, "heads": 2, "kv_heads": 2, "hidden": 64},
         "optimizer": {"lr": 1e-2, "weight_decay": 0.0},
         "examples": {"length": 32, "validation_ratio": 0.0},
     }  # fmt: skip
     examples = {**settings["examples"], **changes.pop("examples", {})}  # type: ignore[dict-item]
     return TrainConfig.model_validate({**settings, **changes, "examples": examples})
+
+
+COLOURS = ("red", "green", "blue", "one", "two", "three", "four", "five")
+PAIRS = list(zip(COLOURS, COLOURS[::-1], strict=True))
+EXAMPLES: dict[str, list[dict[str, Any]]] = {
+    "instruction": [{"prompt": f"what is {one}", "response": other} for one, other in PAIRS],
+    "question_answering": [
+        {"context": f"the sky is {one}", "question": "what is the sky", "answer": one} for one in COLOURS
+    ],
+    "summarization": [{"document": f"the film is very very {one}", "summary": one} for one in COLOURS],
+    "translation": [{"source": one, "target": other, "target_language": "de"} for one, other in PAIRS],
+    "preference": [{"prompt": f"what is {one}", "chosen": other, "rejected": one} for one, other in PAIRS],
+    "classification": [
+        {"text": f"the film is {how} {what}", "label": what}
+        for how in ("very", "not", "a", "one")
+        for what in ("good", "bad")
+    ],
+}
+
+
+def run(tmp_path: Path, name: str, config: TrainConfig, records: list[Any] | None = None) -> list[dict[str, Any]]:
+    path = write_jsonl(tmp_path / f"{name}.jsonl", EXAMPLES[config.objective] if records is None else records)
+    train([path], config, str(tmp_path / name), Context())
+    return read_metrics(str(tmp_path / name))
+
+
+def folder(out: Path) -> str:
+    """The last checkpoint of a run."""
+    found = latest_checkpoint(str(out))
+    assert found is not None
+    return found

@@ -7,7 +7,7 @@ Perplexity = exp(nats / targets): by token, so it compares only models with one 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -63,9 +63,15 @@ class SliceSums:
         self.totals = {
             kind: torch.zeros(3, len(names), dtype=torch.float64, device=device) for kind, names in self.kinds.items()
         }
+        self.measures: dict[str, Tensor] = {}
 
-    def add(self, batch: Batch, sums: Tensor) -> None:
-        """sums: float64 (3, total_segments) of the batch: nats, targets, bytes."""
+    def add(self, batch: Batch, sums: Tensor, measures: Mapping[str, Tensor]) -> None:
+        """sums: float64 (3, total_segments) of the batch: nats, targets, bytes.
+
+        measures: float64 (), sums over targets of what the objective reports beside the loss.
+        """
+        for name, value in measures.items():
+            self.measures[name] = self.measures.get(name, torch.zeros_like(value)) + value
         numbers = {
             "source": batch.segment_source,
             "language": batch.segment_language,
@@ -77,7 +83,7 @@ class SliceSums:
 
     def add_over_workers(self, context: Context) -> None:
         """Add up what all workers have seen."""
-        for total in self.totals.values():
+        for total in (*self.totals.values(), *(self.measures[name] for name in sorted(self.measures))):
             context.add_over_workers(total)
 
     def all(self) -> Figures:
@@ -93,13 +99,16 @@ class SliceSums:
     def metrics(self) -> dict[str, Any]:
         """What a metrics line says of the validation rows; {} where they hold no target.
 
-        validation_loss (nats per target), validation_bits_per_byte, and validation_by_source, _by_language and
-        _by_quality: the figures of each slice, where it is known.
+        validation_loss (nats per target), validation_bits_per_byte, what the objective reports beside them, and
+        validation_by_source, _by_language and _by_quality: the figures of each slice, where it is known.
         """
         overall = self.all()
         found: dict[str, Any] = {
             f"validation_{key}": overall[key] for key in ("loss", "bits_per_byte") if key in overall
         }
+        if overall:
+            means = {name: float(total) / overall["num_targets"] for name, total in self.measures.items()}
+            found |= {f"validation_{name}": mean for name, mean in means.items()}
         slices = {f"validation_by_{kind}": self.by(kind) for kind in self.kinds}
         return found | {key: each for key, each in slices.items() if each}
 
@@ -114,7 +123,7 @@ def sums_by_slice(
         with evaluation_mode(model):
             losses = objective.losses(model, objective.tensors(batch, device))
         num_bytes = torch.from_numpy(target_bytes(objective, batch, names.end_of_text_id)).to(device)
-        found.add(batch, torch.cat([losses.by_segment(batch.total_segments), num_bytes[None]]))
+        found.add(batch, torch.cat([losses.by_segment(batch.total_segments), num_bytes[None]]), losses.measure_sums())
     return found
 
 

@@ -39,6 +39,10 @@ class Losses:
         sums[1].scatter_add_(0, segment, torch.ones_like(values))
         return sums
 
+    def measure_sums(self) -> dict[str, Tensor]:
+        """float64 (): the sum over targets of each measure."""
+        return {name: torch.where(self.is_target, value, 0.0).double().sum() for name, value in self.measures.items()}
+
 
 class Objective(Protocol):
     """What is learnt from a batch. Pure: equal batches give equal tensors, on any number of workers."""
