@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from manifests.errors import JobFailed, RecipeError
+from manifests.errors import JobFailed, RecipeError, StorageError
+from manifests.lock import locked
 from manifests.manifest import read_manifest, write_manifest
 from tests.trainer.ablation.corpora import NUM_TRAIN, NUM_VALIDATION, clean_corpus, corpus, document, row, shuffled
 from tests.trainer.ablation.corpora import tiny_config as tiny
 from trainer.ablate import ablate
 from trainer.ablation.arms import make_arms, runs_of
+from trainer.ablation.held_out import HeldOut
 from trainer.ablation.plan import Plan, check, held_out_sets
 from trainer.ablation.worker import run_arm
 from trainer.config import EarlyStoppingConfig
@@ -171,6 +173,12 @@ def test_corpora_without_validation_rows_need_held_out_texts(tmp_path):
     clean_corpus(tmp_path / "set")
     result = compare(plan_of(tmp_path / "a", tmp_path / "b", held_out=(str(tmp_path / "set"),)), tmp_path / "out")
     assert [(one.name, one.num_counted) for one in result.held_out] == [("set", NUM_VALIDATION)]
+
+
+def test_a_run_that_another_process_does_is_left_to_it(tmp_path):
+    clean_corpus(tmp_path / "a")
+    with locked(str(tmp_path / "run")), pytest.raises(StorageError, match="run: another build writes to this folder"):
+        run_arm(str(tmp_path / "a"), tiny(), str(tmp_path / "run"), [HeldOut("a", str(tmp_path / "a"))], Context())
 
 
 @pytest.mark.slow

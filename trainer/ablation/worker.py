@@ -13,6 +13,7 @@ import torch
 from manifests import shards
 from manifests.digest import digest_json
 from manifests.errors import GristmillError
+from manifests.lock import locked
 from manifests.manifest import manifest_digest
 from trainer import checkpoint
 from trainer.ablation.held_out import HeldOut, losses_by_document
@@ -32,18 +33,22 @@ def losses_file(out: str, digest: str, config: TrainConfig, held_out: HeldOut) -
 
 
 def run_arm(path: str, config: TrainConfig, out: str, held_out: Sequence[HeldOut], context: Context) -> None:
-    """Train on the corpus at `path` and write the losses on each held-out set, unless that is done."""
+    """Train on the corpus at `path` and write the losses on each held-out set, unless that is done.
+
+    Raises StorageError if another process does so, such as one that outlived a killed ablation.
+    """
     digest = manifest_digest(path)
     files = {losses_file(out, digest, config, one): one for one in held_out}
     missing = {uri: one for uri, one in files.items() if not shards.exists(uri)}
     if not missing:
         return
-    train((path,), config, out, context)
-    folder = checkpoint.latest_checkpoint(out)
-    assert folder is not None
-    model = checkpoint.read_model(folder)[0].to(context.device).eval()
-    for uri, one in missing.items():
-        shards.write_table(uri, losses_by_document(model, one, config.micro_batch, context.device))
+    with locked(out):
+        train((path,), config, out, context)
+        folder = checkpoint.latest_checkpoint(out)
+        assert folder is not None
+        model = checkpoint.read_model(folder)[0].to(context.device).eval()
+        for uri, one in missing.items():
+            shards.write_table(uri, losses_by_document(model, one, config.micro_batch, context.device))
 
 
 def main(arguments: list[str]) -> int:
