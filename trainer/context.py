@@ -29,10 +29,14 @@ class Context:
     device: torch.device = torch.device("cpu")  # noqa: RUF009 - a torch.device is immutable
     report: Reporter = _ignore
 
-    def add_over_workers(self, tensor: Tensor) -> None:
-        """Replace the tensor by its sum over all workers, in place."""
-        if self.world_size > 1:
-            dist.all_reduce(tensor)
+    def add_over_workers(self, *tensors: Tensor) -> None:
+        """Replace each tensor by its sum over all workers, in place, with one message. All are of one type."""
+        if self.world_size == 1:
+            return
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        dist.all_reduce(flat)
+        for tensor, total in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(total.view_as(tensor))
 
     def barrier(self) -> None:
         """Wait until every worker is here."""

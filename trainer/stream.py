@@ -70,6 +70,21 @@ class Batch:
         """int64 (num_rows, length + 1): number of the segment, counted over all rows; -1 for padding."""
         return self.spread(np.arange(self.total_segments))
 
+    @cached_property
+    def segment_starts(self) -> Rows:
+        """int64 (total_segments,): place of each segment's first token in the flattened tokens."""
+        before = np.cumsum(self.segment_length) - self.segment_length
+        first = np.cumsum(self.num_segments) - self.num_segments
+        of_row = np.repeat(np.arange(len(self.num_segments)) * self.tokens.shape[1], self.num_segments)
+        starts: Rows = of_row + before - np.repeat(np.append(before, 0)[first], self.num_segments)
+        return starts
+
+    def count_by_segment(self, chosen: npt.NDArray[np.bool_]) -> Rows:
+        """int64 (total_segments,): how many tokens of each are chosen. chosen: bool (num_rows, length + 1)."""
+        bounds = np.stack([self.segment_starts, self.segment_starts + self.segment_length], axis=1).ravel()
+        counts: Rows = np.add.reduceat(np.append(chosen, False), bounds, dtype=np.int64)[::2]
+        return counts
+
     def cut(self, start: int, stop: int) -> "Batch":
         """The rows [start, stop) as a batch."""
         bounds = np.concatenate([[0], np.cumsum(self.num_segments)])
@@ -87,13 +102,6 @@ class Batch:
             None if self.labels is None else self.labels[some],
             self.samples[start:stop],
         )
-
-    def token_bytes(self, end_of_text_id: int) -> npt.NDArray[np.float64]:
-        """float64 (num_rows, length + 1): mean bytes of the segment's text tokens; 0 for end of text and padding."""
-        is_text = (self.segment >= 0) & (self.tokens != end_of_text_id)
-        num_text = np.bincount(self.segment_number[is_text], minlength=self.total_segments)
-        mean = self.spread(self.segment_bytes / np.maximum(num_text, 1))
-        return np.where(is_text, mean, 0.0)
 
     def spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """One value per segment -> one per token; -1 in padding."""

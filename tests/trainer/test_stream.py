@@ -32,9 +32,12 @@ def test_segments_and_sources_are_spread_over_tokens_and_padding_is_minus_one(tm
     assert batch.spread(batch.segment_source).tolist() == [[0, 0, 0, 0, 1, 1, 1, -1, -1]] * 2
 
 
-def test_bytes_of_a_segment_are_spread_over_its_text_tokens(tmp_path: Path) -> None:
-    batch = one_row(tmp_path).read(np.array([0]))
-    assert batch.token_bytes(end_of_text_id=0).tolist() == [[3, 3, 3, 0, 3, 3, 0, 0, 0]]
+def test_tokens_are_counted_by_segment_and_padding_is_in_none(tmp_path: Path) -> None:
+    batch = one_row(tmp_path).read(np.array([0, 0]))
+    assert batch.segment_starts.tolist() == [0, 4, 9, 13]
+    assert batch.count_by_segment(batch.tokens != 0).tolist() == [3, 2, 3, 2]
+    assert batch.count_by_segment(batch.tokens == 0).tolist() == [1, 1, 1, 1]
+    assert batch.cut(0, 0).count_by_segment(batch.tokens[:0] == 0).tolist() == []
 
 
 def test_a_batch_made_by_hand_knows_neither_rows_nor_languages_nor_quality() -> None:

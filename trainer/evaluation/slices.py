@@ -19,7 +19,7 @@ from trainer.context import Context
 from trainer.data import RowReader
 from trainer.evaluation.scoring import LanguageModel, evaluation_mode, score_texts
 from trainer.objectives.base import Objective
-from trainer.objectives.causal import Causal, target_mask
+from trainer.objectives.causal import Causal
 from trainer.stream import Batch
 
 UNKNOWN = "unknown"
@@ -81,10 +81,10 @@ class SliceSums:
             place = np.where(number < 0, len(self.kinds[kind]) - 1, number)
             self.totals[kind].index_add_(1, torch.from_numpy(place).to(sums.device), sums)
 
-    def add_over_workers(self, context: Context) -> None:
-        """Add up what all workers have seen."""
-        for total in (*self.totals.values(), *(self.measures[name] for name in sorted(self.measures))):
-            context.add_over_workers(total)
+    def add_over_workers(self, context: Context, *others: Tensor) -> None:
+        """Add up what all workers have seen; others: float64, added up in the same message."""
+        measures = (self.measures[name] for name in sorted(self.measures))
+        context.add_over_workers(*self.totals.values(), *measures, *others)
 
     def all(self) -> Figures:
         """The figures of all segments."""
@@ -129,12 +129,15 @@ def sums_by_slice(
 
 def target_bytes(objective: Objective, batch: Batch, end_of_text_id: int) -> npt.NDArray[np.float64]:
     """float64 (total_segments,): bytes that the targets of each segment stand for; 0 for all but next-token targets."""
-    if not isinstance(objective, Causal):
+    if not isinstance(objective, Causal) or not batch.total_segments:
         return np.zeros(batch.total_segments)
-    targets = target_mask(batch)
-    weights = batch.token_bytes(end_of_text_id)[:, 1:][targets]
-    numbers = batch.segment_number[:, 1:][targets]
-    return np.bincount(numbers, weights=weights, minlength=batch.total_segments).astype(np.float64)
+    is_text = batch.tokens != end_of_text_id
+    num_text = batch.count_by_segment(is_text)
+    if batch.loss_mask is not None:
+        is_text &= batch.loss_mask
+    is_text.flat[batch.segment_starts] = False  # nothing predicts the first token
+    num_bytes: npt.NDArray[np.float64] = batch.segment_bytes / np.maximum(num_text, 1)
+    return num_bytes * batch.count_by_segment(is_text)
 
 
 def text_figures(language_model: LanguageModel, texts: Sequence[str], slices: Sequence[str]) -> dict[str, Figures]:

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.reference.target_bytes import target_bytes as slow_target_bytes
 from tests.trainer.evaluation.models import Bigram, language_model, probable, uniform
 from tests.trainer.synthetic import Segments, counting_corpus, make_corpus
 from trainer.config import ModelConfig
 from trainer.data import RowReader
-from trainer.evaluation.slices import figures, sums_by_slice, text_figures
+from trainer.evaluation.slices import figures, sums_by_slice, target_bytes, text_figures
 from trainer.model import Decoder
 from trainer.objectives.causal import Causal
 from trainer.order import Rows
@@ -139,3 +140,22 @@ def test_a_loss_beyond_what_exp_can_hold_is_still_a_number() -> None:
     assert math.isfinite(figures(1e6, 2, 1)["perplexity"])
     assert figures(0.0, 0, 0) == {}
     assert isinstance(uniform(), Bigram)
+
+
+def random_batch(seed: int, *, masked: bool) -> Batch:
+    """Rows of 12 + 1 tokens, a few of them empty or full, with ends of text anywhere."""
+    draw = np.random.default_rng(seed)
+    rows = [draw.integers(1, 6, draw.integers(0, 4)) for _ in range(5)]
+    rows = [row if row.sum() <= 13 else np.array([13]) for row in rows]
+    lengths = np.concatenate([np.empty(0, np.int64), *rows])
+    tokens = draw.integers(0, 3, (5, 13)).astype(np.uint16)
+    mask = draw.random(tokens.shape) < 0.5 if masked else None
+    sizes = draw.integers(0, 90, len(lengths))
+    return Batch(tokens, np.array([len(row) for row in rows]), lengths, np.zeros_like(lengths), sizes, mask)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_bytes_of_targets_are_those_found_token_by_token(masked: bool) -> None:
+    for seed in range(50):
+        batch = random_batch(seed, masked=masked)
+        assert target_bytes(Causal(), batch, 0) == pytest.approx(slow_target_bytes(batch, 0))
