@@ -99,7 +99,7 @@ def write_configs(model: Decoder, length: int, end_of_text_id: int, out: str) ->
     assert model.model.embed_tokens is not None  # a whole model, not a stage of a pipeline
     facts = llama_config(model, model.model.embed_tokens.num_embeddings, length, end_of_text_id)
     write_json(shards.join(out, CONFIG), facts)
-    write_json(shards.join(out, GENERATION), {"eos_token_id": end_of_text_id, "max_length": length})
+    write_json(shards.join(out, GENERATION), {"eos_token_id": end_of_text_id})
 
 
 def why_not_ours(facts: Mapping[str, Any]) -> str | None:

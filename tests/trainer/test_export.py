@@ -95,3 +95,25 @@ def test_a_model_of_other_tokens_does_not_go_on_with_a_corpus(folder: Path, tmp_
     config = small_config(steps=1, schedule={"warmup_steps": 0}, init=str(tmp_path / "hf"))
     with pytest.raises(ModelError, match="does not give the tokens of the corpus"):
         train([str(folder / "corpus")], config, str(tmp_path / "run"), Context())
+
+
+def test_a_model_of_the_transformers_library_goes_back_to_it(folder: Path, tmp_path: Path) -> None:
+    config = transformers.Qwen3Config(
+        vocab_size=64, hidden_size=16, intermediate_size=24, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=8, max_position_embeddings=32, eos_token_id=0,
+    )  # fmt: skip
+    transformers.Qwen3ForCausalLM(config).save_pretrained(tmp_path / "qwen")
+    write_tokenizer_json(tmp_path / "qwen" / "tokenizer.json")
+    settings = {"init": str(tmp_path / "qwen"), "lora": {"rank": 2}, "optimizer": {"lr": 0.02}}
+    train([str(folder / "corpus")], small_config(**settings), str(tmp_path / "run"), Context())
+    export(str(tmp_path / "run"), str(tmp_path / "hf"))
+    ours, _ = read_model(list_checkpoints(str(tmp_path / "run"))[-1])
+    tokens = torch.arange(1, 33)[None]
+    with torch.no_grad():
+        logits = [
+            transformers.AutoModelForCausalLM.from_pretrained(tmp_path / name, local_files_only=True)(tokens).logits
+            for name in ("hf", "qwen")
+        ]
+        own = ours(tokens, torch.zeros_like(tokens))
+    torch.testing.assert_close(logits[0], own, rtol=0, atol=1e-5)
+    assert float((logits[0] - logits[1]).abs().max()) > 0.1
