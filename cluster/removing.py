@@ -3,14 +3,11 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import polars as pl
-
 from cluster.explaining import read_trained
 from cluster.run import chosen_runner, progress
 from corpus.removal import packed_rows, remove, select
 from corpus.removal_lists import Lists
-from manifests.manifest import corpus_root, read_manifest
-from trainer.data import steps_of_rows
+from trainer.data import steps_of_documents
 
 
 @dataclass(frozen=True)
@@ -66,11 +63,10 @@ def remove_documents(
 def _steps(run: str, doc_ids: list[str]) -> dict[str, Any]:
     """run, last_step, and steps: step, row and doc_id of each time that a step read one of the documents."""
     _, data, last_step = read_trained(run)
-    held = [packed_rows(corpus_root(path), read_manifest(path), doc_ids).filter(split="train") for path in data.paths]
-    rows = pl.concat(
-        rows.select(pl.col("row") + first, "doc_id") for first, rows in zip(data.first_rows, held, strict=True)
-    )
-    read = steps_of_rows(data, last_step, rows["row"].unique().to_numpy())
-    steps = pl.DataFrame(read, schema={"step": pl.Int64, "row": pl.Int64}, orient="row")
-    found = steps.join(rows, on="row", maintain_order="left_right")
-    return {"run": run, "last_step": last_step, "steps": found.to_dicts()}
+    read = steps_of_documents(data, last_step, doc_ids)
+    steps = dict.fromkeys((part["step"], part["row"], part["doc_id"]) for part in read)  # parts of one row are one
+    return {
+        "run": run,
+        "last_step": last_step,
+        "steps": [dict(zip(("step", "row", "doc_id"), each, strict=True)) for each in steps],
+    }

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from manifests import shards
 from manifests.digest import digest_json
@@ -45,6 +47,15 @@ class Stream(Protocol):
 
     def documents(self, row: int) -> dict[str, list[Any]]:
         """See RowReader."""
+
+    def segments(self, rows: Rows) -> pa.Table:
+        """See RowReader."""
+
+    def find(self, doc_ids: Sequence[str]) -> Rows:
+        """See RowReader."""
+
+    def steps(self, rows: Rows, last_step: int) -> list[tuple[int, int]]:
+        """(step, row) of each time that steps 1 to last_step read one of these different rows, in order of steps."""
 
     def state(self, samples_consumed: int) -> dict[str, Any]:
         """What a checkpoint keeps of the data: {samples_consumed, manifest_digest, schedule}, JSON values."""
@@ -202,14 +213,15 @@ def documents_of_step(data: Data, step: int) -> list[dict[str, Any]]:
     return found
 
 
-def steps_of_rows(data: Data, last_step: int, rows: Rows) -> list[tuple[int, int]]:
-    """(step, row) of each time that steps 1 to last_step read one of these training rows, in order of steps.
+def steps_of_documents(data: Data, last_step: int, doc_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """step, row, doc_id, segment_start of each time that steps 1 to last_step read a part of one of these documents.
 
-    Found row by row, not by going through the steps. rows: int64 (num_rows,), different numbers. Raises RecipeError
-    for data that is not of corpora.
+    In order of steps; found row by row, not by going through the steps.
     """
-    stream = data.train
-    if not isinstance(stream, TrainStream):
-        raise RecipeError(f"{', '.join(data.paths)}: rows are found again in corpora, these are examples.")
-    read = stream.plan.samples(rows, last_step * stream.global_batch)
-    return sorted((sample // stream.global_batch + 1, row) for sample, row in read)
+    rows = data.train.find(doc_ids)
+    segments = data.train.segments(rows)
+    held: dict[int, list[dict[str, Any]]] = {}
+    for segment in segments.filter(pc.is_in(segments["segment_doc"], pa.array(doc_ids, pa.string()))).to_pylist():
+        part = {"doc_id": segment["segment_doc"], "segment_start": segment["segment_start"]}
+        held.setdefault(segment["row"], []).append(part)
+    return [{"step": step, "row": row, **part} for step, row in data.train.steps(rows, last_step) for part in held[row]]

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from manifests.errors import ManifestMismatch
 from trainer.order import Rows, permute
@@ -109,6 +110,23 @@ class ExampleRows:
             "segment_length": [len(segment.tokens) for segment in segments],
         }
 
+    def segments(self, rows: Rows) -> pa.Table:
+        """The segments of these rows, row after row: row, segment_doc (file:line), segment_start (0)."""
+        found = [(row, segment.document) for row in rows.tolist() for segment in self._rows[row]]
+        return pa.table(
+            {
+                "row": _int64(row for row, _ in found),
+                "segment_doc": pa.array([document for _, document in found], pa.string()),
+                "segment_start": np.zeros(len(found), np.int64),
+            }
+        )
+
+    def find(self, doc_ids: Sequence[str]) -> Rows:
+        """int64: the numbers of the rows that hold one of these examples, rising."""
+        wanted = set(doc_ids)
+        found = (number for number, row in enumerate(self._rows) if any(part.document in wanted for part in row))
+        return _int64(found)
+
 
 class ExampleStream:
     """The training rows by step: a permutation of all rows in each epoch, a pure function of data and config."""
@@ -124,13 +142,33 @@ class ExampleStream:
         """See ExampleRows."""
         return self.reader.documents(row)
 
+    def segments(self, rows: Rows) -> pa.Table:
+        """See ExampleRows."""
+        return self.reader.segments(rows)
+
+    def find(self, doc_ids: Sequence[str]) -> Rows:
+        """See ExampleRows."""
+        return self.reader.find(doc_ids)
+
+    def steps(self, rows: Rows, last_step: int) -> list[tuple[int, int]]:
+        """(step, row) of each time that steps 1 to last_step read one of these different rows, in order of steps."""
+        num_samples = last_step * self.global_batch
+        found: list[tuple[int, int]] = []
+        for epoch in range(-(-num_samples // self.num_rows)):
+            places = permute(rows, self.num_rows, self._key(epoch), inverse=True) + epoch * self.num_rows
+            read = places < num_samples
+            found += zip((places[read] // self.global_batch + 1).tolist(), rows[read].tolist(), strict=True)
+        return sorted(found)
+
+    def _key(self, epoch: int) -> str:
+        return f"examples\0{self.seed}\0{epoch}"
+
     def rows(self, step: int) -> Rows:
         """int64 (global_batch,): the numbers of the rows of a step, counted from 1."""
         positions = np.arange(self.global_batch, dtype=np.int64) + (step - 1) * self.global_batch
         epochs, places = np.divmod(positions, self.num_rows)
         for epoch in np.unique(epochs).tolist():
-            key = f"examples\0{self.seed}\0{epoch}"
-            places[epochs == epoch] = permute(places[epochs == epoch], self.num_rows, key)
+            places[epochs == epoch] = permute(places[epochs == epoch], self.num_rows, self._key(epoch))
         return places
 
     def batch(self, step: int, rank: int, world_size: int) -> Batch:

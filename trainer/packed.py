@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from manifests import shards
@@ -30,6 +31,7 @@ from trainer.stream import Batch
 # In the order of the rows of `_Group.segments`.
 SEGMENT_COLUMNS = ("segment_length", "segment_source", "segment_bytes", "segment_language", "segment_quality")
 DOCUMENT_COLUMNS = ("segment_doc", "segment_start", "segment_length", "segment_source")
+WHICH_DOCUMENT = ("segment_doc", "segment_start")
 MAX_OPEN_FILES = 64
 
 
@@ -130,6 +132,28 @@ class PackedRows:
         inside = row - int(self.blocks.first_rows[block])
         cells: dict[str, list[Any]] = self._documents(block).slice(inside, 1).to_pylist()[0]
         return {**cells, "segment_source": [number + part.first_source for number in cells["segment_source"]]}
+
+    def segments(self, rows: Rows) -> pa.Table:
+        """See RowReader. Reads each row group once."""
+        block = np.searchsorted(self.blocks.first_rows, rows, side="right") - 1
+        by_block = np.argsort(block, kind="stable")
+        numbers, starts = np.unique(block[by_block], return_index=True)
+        parts = [pa.schema([self.form.schema.field(name) for name in WHICH_DOCUMENT]).empty_table()]
+        for number, part in zip(numbers.tolist(), np.split(by_block, starts[1:]), strict=False):
+            parts.append(self._read(number, list(WHICH_DOCUMENT)).take(rows[part] - self.blocks.first_rows[number]))
+        lists = pa.concat_tables(parts).take(np.argsort(by_block))
+        row = np.repeat(rows, pc.list_value_length(lists["segment_doc"]).to_numpy())
+        return pa.table({"row": row, **{name: pc.list_flatten(lists[name]) for name in WHICH_DOCUMENT}})
+
+    def find(self, doc_ids: Sequence[str]) -> Rows:
+        """See RowReader. Reads the column of document ids of every row group."""
+        wanted = pa.array(doc_ids, pa.string())
+        found = [np.empty(0, np.int64)]
+        for block, first in enumerate(self.blocks.first_rows.tolist()):
+            documents = self._read(block, ["segment_doc"])["segment_doc"]
+            inside = np.repeat(np.arange(len(documents)), pc.list_value_length(documents).to_numpy())
+            found.append(first + np.unique(inside[pc.is_in(pc.list_flatten(documents), wanted).to_numpy()]))
+        return np.concatenate(found)
 
     def _group(self, block: int) -> _Group:
         lane = int(self._lanes[self.blocks.shards[block]])

@@ -6,7 +6,7 @@ Steps count from 1: step s takes the samples [(s - 1) * global_batch, s * global
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from trainer.order import Rows
 from trainer.plan import Plan
@@ -125,6 +126,12 @@ class RowReader(Protocol):
     def documents(self, row: int) -> dict[str, list[Any]]:
         """The segments of a row: lists segment_doc (ids), segment_source (numbers), segment_length (tokens)."""
 
+    def segments(self, rows: Rows) -> pa.Table:
+        """The segments of these rows, in their order: row, segment_doc (id), segment_start (place in its document)."""
+
+    def find(self, doc_ids: Sequence[str]) -> Rows:
+        """int64: the numbers of the rows that hold a part of one of these documents, rising."""
+
 
 class TrainStream:
     """The training rows of a plan, by step. At most num_threads + 1 batches are there before they are asked for."""
@@ -141,8 +148,21 @@ class TrainStream:
         return self.plan.num_rows
 
     def documents(self, row: int) -> dict[str, list[Any]]:
-        """See RowReader.documents."""
+        """See RowReader."""
         return self.reader.documents(row)
+
+    def segments(self, rows: Rows) -> pa.Table:
+        """See RowReader."""
+        return self.reader.segments(rows)
+
+    def find(self, doc_ids: Sequence[str]) -> Rows:
+        """See RowReader."""
+        return self.reader.find(doc_ids)
+
+    def steps(self, rows: Rows, last_step: int) -> list[tuple[int, int]]:
+        """See trainer.data.Stream; found row by row, not by going through the steps."""
+        read = self.plan.samples(rows, last_step * self.global_batch)
+        return sorted((sample // self.global_batch + 1, row) for sample, row in read)
 
     def state(self, samples_consumed: int) -> dict[str, Any]:
         """See Plan.state."""

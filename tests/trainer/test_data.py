@@ -11,8 +11,8 @@ from manifests import shards
 from manifests.digest import digest_bytes
 from manifests.errors import InputError, ManifestMismatch, RecipeError
 from manifests.manifest import Manifest, write_manifest
-from tests.trainer.synthetic import counting_corpus, make_corpus, small_config, sources_corpus
-from trainer.data import Data, documents_of_step, open_data, steps_of_rows
+from tests.trainer.synthetic import Segments, counting_corpus, make_corpus, small_config, sources_corpus
+from trainer.data import Data, documents_of_step, open_data, steps_of_documents
 from trainer.stream import TrainStream
 
 # Digests of the row numbers, little-endian int64, of steps 1 to 1,000 of 7 rows each: 24 rows in two shards; 5 rows of
@@ -283,8 +283,8 @@ def test_the_steps_of_rows_are_those_that_going_through_all_steps_finds(
     wanted = [0, 2, 3, 8, 15]
     steps = range(1, last_step + 1)
     read = [(step, row) for step in steps for row in data.train.rows(step).tolist() if row in wanted]
-    assert steps_of_rows(data, last_step, np.array(wanted)) == sorted(read)
-    assert steps_of_rows(data, last_step, np.array([], np.int64)) == []
+    assert data.train.steps(np.array(wanted), last_step) == sorted(read)
+    assert data.train.steps(np.array([], np.int64), last_step) == []
 
 
 def test_a_stream_is_of_the_plan(tmp_path: Path) -> None:
@@ -300,3 +300,22 @@ def test_unknown_sources_of_a_mixture_are_refused(tmp_path: Path) -> None:
     make_corpus(folder, [[]], [], 8, 16)
     with pytest.raises(InputError, match="no training rows"):
         open_data([str(folder)], small_config())
+
+
+def test_the_steps_of_a_document_are_those_of_the_rows_with_its_parts(tmp_path: Path) -> None:
+    parts = [
+        Segments((("long", 0, (1, 2, 3)), ("a", 0, (4, 0)))),
+        Segments((("b", 0, (5, 0)),)),
+        Segments((("long", 0, (6, 0)), ("long", 0, (7, 0)))),
+    ]
+    make_corpus(tmp_path, [parts[:1], parts[1:]], [], 8, 16)
+    data = open_data([str(tmp_path)], small_config(global_batch=3, seed=4))
+    assert data.train.find(["long"]).tolist() == [0, 2]
+    assert data.train.find(["b", "a"]).tolist() == [0, 1]
+    assert data.train.find(["c"]).tolist() == []
+    assert data.train.segments(np.array([2, 0, 2]))["row"].to_pylist() == [2, 2, 0, 0, 2, 2]
+    assert data.train.segments(np.array([2, 0]))["segment_doc"].to_pylist() == ["long", "long", "long", "a"]
+    found = steps_of_documents(data, 2, ["long"])
+    assert sorted((part["step"], part["row"]) for part in found) == [(1, 0), (1, 2), (1, 2), (2, 0), (2, 2), (2, 2)]
+    assert {part["doc_id"] for part in found} == {"long"}
+    assert steps_of_documents(data, 2, ["c"]) == steps_of_documents(data, 0, ["a"]) == []

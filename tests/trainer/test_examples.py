@@ -11,7 +11,7 @@ from manifests.errors import InputError, RecipeError
 from tests.trainer.synthetic import counting_corpus
 from tests.trainer.tiny import tuning, write_hugging_face, write_jsonl, write_tokenizer
 from trainer.config import TrainConfig
-from trainer.data import Data, open_data
+from trainer.data import Data, open_data, steps_of_documents
 from trainer.example_rows import best_fit
 from trainer.examples import read_jsonl
 from trainer.stream import Batch
@@ -123,6 +123,19 @@ def test_steps_read_every_row_once_an_epoch_on_any_number_of_workers(tmp_path: P
         parts = [data.train.batch(3, rank, world_size) for rank in range(world_size)]
         assert np.concatenate([part.rows for part in parts]).tolist() == data.train.rows(3).tolist()
         assert np.concatenate([part.samples for part in parts]).tolist() == [8, 9, 10, 11]
+
+
+@pytest.mark.parametrize("last_step", [0, 1, 3, 7])
+def test_the_steps_of_an_example_are_those_that_going_through_all_steps_finds(
+    tmp_path: Path, tokenizer: str, last_step: int
+) -> None:
+    data = opened(tmp_path, PAIRS, tuning("instruction", global_batch=3, examples={"tokenizer": tokenizer}))
+    assert data.train.num_rows == 4  # two examples in each
+    row = next(row for row in range(4) if "data.jsonl:5" in data.train.documents(row)["segment_doc"])
+    read = [step for step in range(1, last_step + 1) for each in data.train.rows(step).tolist() if each == row]
+    found = steps_of_documents(data, last_step, ["data.jsonl:5"])
+    assert [(part["step"], part["row"]) for part in found] == [(step, row) for step in read]
+    assert data.train.find(["data.jsonl:9"]).tolist() == []
 
 
 def test_the_validation_split_depends_on_the_example_alone(tmp_path: Path, tokenizer: str) -> None:
