@@ -4,7 +4,7 @@ import pytest
 import torch
 import transformers
 
-from manifests.errors import InputError, ModelError
+from manifests.errors import InputError, ModelError, RecipeError
 from manifests.manifest import read_manifest
 from tests.trainer.synthetic import counting_corpus, small_config
 from tests.trainer.tokenizer_file import write_tokenizer_json
@@ -117,3 +117,8 @@ def test_a_model_of_the_transformers_library_goes_back_to_it(folder: Path, tmp_p
         own = ours(tokens, torch.zeros_like(tokens))
     torch.testing.assert_close(logits[0], own, rtol=0, atol=1e-5)
     assert float((logits[0] - logits[1]).abs().max()) > 0.1
+
+
+def test_an_average_that_was_not_kept_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="holds no averaged weights. Train with ema_decay"):
+        export(str(folder / "run"), str(tmp_path / "out"), use_ema=True)
