@@ -16,7 +16,7 @@ from trainer import checkpoint
 from trainer.architecture import Architecture
 from trainer.config import ModelConfig, TrainConfig
 from trainer.hugging_face import Adapter, quiet, seeded
-from trainer.model import positions_in_segment
+from trainer.attention import positions_in_segment
 from trainer.origin import find_init
 from trainer.special_tokens import NAMES, SpecialIds, read_special
 from trainer.tokenizer import FILE

@@ -61,6 +61,11 @@ class ModelConfig(Strict):
             raise ValueError(f"heads {self.heads} is not a multiple of kv_heads {self.kv_heads}")
         return self
 
+    @property
+    def head_width(self) -> int:
+        """Width of a head."""
+        return self.width // self.heads
+
 
 class OptimizerConfig(Strict):
     """weight_decay (L2) is decoupled and, like l1, acts on matrices only; neither touches norms and biases."""

@@ -1,9 +1,8 @@
 """A Llama-shaped decoder: RMSNorm, rotary positions, grouped-query attention, SwiGLU, no biases.
 
-Parameter names are those of Llama checkpoints. Documents cannot see each other by construction: attention and
-positions are both derived from the segment numbers that come with the tokens.
-Letters in shapes: B rows, T tokens of a row, H heads, K key-value heads, D width of a head, W width, V vocabulary.
-Sources: Touvron et al. 2023 (Llama), Su et al. 2021 (rotary positions), Ainslie et al. 2023 (grouped queries).
+Parameter names are those of Llama checkpoints. trainer/attention.py keeps documents apart.
+Letters in shapes: B rows, T tokens of a row, N tokens, W width, V vocabulary.
+Source: Touvron et al. 2023 (Llama).
 """
 
 import torch
@@ -11,74 +10,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, Replicate
 
+from trainer.attention import Layout, Path, attend, attention_path, rotate
 from trainer.config import ModelConfig
+from trainer.token_losses import CrossEntropy, chunked_losses, cross_entropy, num_chunks
 
 INIT_STD = 0.02
-
-
-def positions_in_segment(segment_BT: Tensor) -> Tensor:
-    """int64 (B, T): place of each token in its run of equal segment numbers, from 0."""
-    index = torch.arange(segment_BT.shape[1], device=segment_BT.device).expand_as(segment_BT)
-    starts = torch.ones_like(segment_BT, dtype=torch.bool)
-    starts[:, 1:] = segment_BT[:, 1:] != segment_BT[:, :-1]
-    return index - torch.where(starts, index, 0).cummax(dim=1).values
-
-
-class Layout:
-    """What attention and rotary positions need to know of a batch; made once, used by every layer.
-
-    segment_BT: int64, equal numbers side by side are one document. `masked` chooses how documents are kept apart: one
-    block-diagonal causal mask over whole rows (accelerators), or one causal call per document (CPU: work grows
-    with the square of the document, not of the row).
-    """
-
-    def __init__(self, segment_BT: Tensor, config: ModelConfig, masked: bool) -> None:
-        rows, tokens = segment_BT.shape
-        position_BT = positions_in_segment(segment_BT)
-        half = config.width // config.heads // 2
-        frequency = config.rope_theta ** (-torch.arange(half, device=segment_BT.device, dtype=torch.float32) / half)
-        angle_BT1F = position_BT[:, :, None, None] * frequency
-        self.cos, self.sin = angle_BT1F.cos(), angle_BT1F.sin()
-        self.mask_B1TT: Tensor | None = None
-        self.lengths: list[int] = []
-        if masked:
-            same = segment_BT[:, :, None] == segment_BT[:, None, :]
-            causal = torch.ones(tokens, tokens, dtype=torch.bool, device=segment_BT.device).tril()
-            self.mask_B1TT = (same & causal)[:, None]
-        else:
-            starts = torch.nonzero(position_BT.flatten() == 0).flatten()
-            ends = torch.cat([starts[1:], starts.new_tensor([rows * tokens])])
-            self.lengths = (ends - starts).tolist()
-
-
-def rotate(x_BTHD: Tensor, layout: Layout) -> Tensor:
-    """Rotary positions on the two halves of each head, as Llama checkpoints have them."""
-    first, second = x_BTHD.chunk(2, dim=-1)
-    cos, sin = layout.cos.to(x_BTHD.dtype), layout.sin.to(x_BTHD.dtype)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
-
-
-def attend(q_BTHD: Tensor, k_BTKD: Tensor, v_BTKD: Tensor, layout: Layout) -> Tensor:
-    """Causal attention within documents; returns (B, T, H, D)."""
-    if layout.mask_B1TT is not None:
-        q, k, v = (x.transpose(1, 2) for x in (q_BTHD, k_BTKD, v_BTKD))
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=layout.mask_B1TT, enable_gqa=True)
-        return out.transpose(1, 2)
-    # split, not slices: its backward is one concatenation instead of a zero-filled copy per document.
-    pieces = (torch.split(x.flatten(0, 1), layout.lengths) for x in (q_BTHD, k_BTKD, v_BTKD))
-    return torch.cat([_attend_one(*piece) for piece in zip(*pieces, strict=True)]).view_as(q_BTHD)
-
-
-def _attend_one(q_THD: Tensor, k_TKD: Tensor, v_TKD: Tensor) -> Tensor:
-    """Causal attention within one document; returns (T, H, D)."""
-    q, k, v = (x.transpose(0, 1)[None] for x in (q_THD, k_TKD, v_TKD))
-    return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)[0].transpose(0, 1)
 
 
 class Attention(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.head_width = config.width // config.heads
+        self.head_width = config.head_width
         kv_width = self.head_width * config.kv_heads
         self.q_proj = nn.Linear(config.width, config.width, bias=False)
         self.k_proj = nn.Linear(config.width, kv_width, bias=False)
@@ -151,24 +93,51 @@ class Decoder(nn.Module):
     def __init__(self, config: ModelConfig, vocab_size: int, seed: int) -> None:
         super().__init__()
         self.config = config
-        # One mask over whole rows: calls per document have other shapes in every batch, which a compiler cannot have.
-        self.masked = False
+        self.attention: Path | None = None  # None: what suits the device of a batch, without a compiler
+        self.nats: CrossEntropy = cross_entropy
         self.model = Body(config, vocab_size)
         self.lm_head = None if config.tied else nn.Linear(config.width, vocab_size, bias=False)
         self._initialise(seed)
 
-    def forward(self, x: Tensor, segment_BT: Tensor) -> Tensor:
+    def forward(self, x: Tensor, segment_BT: Tensor, target_BT: Tensor | None = None) -> Tensor:
         """Logits (B, T, V) of the token after each; from a stage that is not the last, hidden states (B, T, W).
 
         x: int64 tokens (B, T) in [0, V), for a later stage hidden states; segment_BT: int64, as Layout says.
+        With target_BT (int64, IGNORED where there is none) the cross entropy of each instead, float32 (B, T) in nats;
+        for many tokens and words this needs much less memory than logits.
         """
-        layout = Layout(segment_BT, self.config, self.masked or segment_BT.device.type != "cpu")
-        x_BTW: Tensor = self.model(x, layout)
+        path = self.attention or attention_path(segment_BT.device.type, False, self.config.head_width)
+        x_BTW: Tensor = self.model(x, Layout(segment_BT, self.config, path))
         if self.model.norm is None:
             return x_BTW
+        if target_BT is None:
+            return self._logits(x_BTW)
+        num = num_chunks(target_BT.numel(), self._output().shape[0])
+        losses = chunked_losses(self._logits, x_BTW.flatten(0, 1), target_BT.flatten(), num, self.nats)
+        return losses.view_as(target_BT)
+
+    def compile_parts(self, device_type: str) -> None:
+        """Compile the layers, which are alike, once, and the cross entropy; every batch must have one shape."""
+        self.attention = attention_path(device_type, True, self.config.head_width)
+        self.nats = torch.compile(cross_entropy)
+        for layer in self.model.layers:
+            if not isinstance(layer, Elsewhere):
+                layer.compile()
+
+    def _output(self) -> Tensor:
+        """The output matrix (V, W)."""
         matrix = self.model.embed_tokens if self.lm_head is None else self.lm_head
         assert matrix is not None
-        return _logits(x_BTW, matrix.weight)
+        return matrix.weight
+
+    def _logits(self, x: Tensor) -> Tensor:
+        """Hidden states (..., W) times the output matrix; where workers share that, their parts are put together."""
+        weight_VW = self._output()
+        if not isinstance(weight_VW, DTensor):
+            return F.linear(x, weight_VW)
+        logits = F.linear(DTensor.from_local(x, weight_VW.device_mesh, [Replicate()]), weight_VW)
+        assert isinstance(logits, DTensor)
+        return logits.redistribute(placements=[Replicate()]).to_local()
 
     def keep_stage(self, stage: int, num_stages: int) -> None:
         """Forget all but one of the stages of a pipeline, which have about the same number of layers.
@@ -200,13 +169,3 @@ class Decoder(nn.Module):
                 continue
             std = residual_std if name.endswith(("o_proj.weight", "down_proj.weight")) else INIT_STD
             parameter.normal_(0.0, std, generator=generator)
-
-
-def _logits(x_BTW: Tensor, weight_VW: Tensor) -> Tensor:
-    """Hidden states times the output matrix; where workers share that, the parts of all of them are put together."""
-    if not isinstance(weight_VW, DTensor):
-        return F.linear(x_BTW, weight_VW)
-    whole = DTensor.from_local(x_BTW, weight_VW.device_mesh, [Replicate()])
-    logits = F.linear(whole, weight_VW)
-    assert isinstance(logits, DTensor)
-    return logits.redistribute(placements=[Replicate()]).to_local()

@@ -151,9 +151,9 @@ def distribute(model: nn.Module, config: TrainConfig, grid: Grid, device: torch.
     if config.activation_checkpointing:
         for block in blocks:
             block.forward = functools.partial(checkpoint, block.forward, use_reentrant=False)
-    if config.compile:
-        if isinstance(model, Decoder):
-            model.masked = True
+    if config.compile and isinstance(model, Decoder):
+        model.compile_parts(device.type)
+    elif config.compile:
         for block in blocks:
             block.compile()
     if parallel.shard and grid.num_data > 1:

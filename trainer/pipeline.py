@@ -6,6 +6,7 @@ ends in the summed loss of a micro-batch, not in logits: those would be kept for
 
 import contextlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -93,7 +94,7 @@ class PipelinePasses:
             if self.grid.stage < self.grid.num_stages - 1:
                 out: Tensor = self.model(x, tensors.segment)
                 return out.float()
-            rest: Any = lambda _, segment: self.model(x, segment)  # noqa: E731 - the tokens went in at the first stage
-            losses = self.objective.losses(rest, tensors)
+            # The tokens went in at the first stage.
+            losses = self.objective.losses(self.model, replace(tensors, inputs=x))
         self.found.append(sums_of(losses, self.num_segments[number]))
         return losses.values.sum()

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from trainer.config import ModelConfig
-from trainer.model import Decoder, Layout, attend, positions_in_segment
+from trainer.model import Decoder
 
 CONFIG = ModelConfig(layers=2, width=32, heads=4, kv_heads=2, hidden=48)
 SEGMENT = torch.tensor([[0] * 5 + [1] * 6 + [2] * 3 + [-1] * 2, [0] * 9 + [1] * 7])
@@ -14,11 +14,6 @@ def small_model(config: ModelConfig = CONFIG) -> Decoder:
 
 def tokens_like_segment() -> torch.Tensor:
     return torch.randint(0, 50, SEGMENT.shape, generator=torch.Generator().manual_seed(3))
-
-
-def test_positions_start_again_with_each_segment() -> None:
-    segment = torch.tensor([[0, 0, 0, 1, 1, -1], [0, 1, 1, 1, 2, 2]])
-    assert positions_in_segment(segment).tolist() == [[0, 1, 2, 0, 1, 0], [0, 0, 1, 2, 0, 1]]
 
 
 @torch.no_grad()
@@ -47,31 +42,6 @@ def test_a_document_has_the_same_logits_packed_as_alone() -> None:
     model, tokens = small_model(), tokens_like_segment()
     alone = model(tokens[:1, 5:11], torch.zeros(1, 6, dtype=torch.int64))
     torch.testing.assert_close(model(tokens, SEGMENT)[:1, 5:11], alone, rtol=0, atol=1e-6)
-
-
-def test_one_mask_over_rows_equals_one_call_per_document() -> None:
-    generator = torch.Generator().manual_seed(0)
-    gradients = []
-    outputs = []
-    values = [torch.randn(2, 16, heads, 8, generator=generator) for heads in (4, 2, 2)]
-    for masked in (False, True):
-        q, k, v = (value.clone().requires_grad_() for value in values)
-        out = attend(q, k, v, Layout(SEGMENT, CONFIG, masked))
-        out.square().sum().backward()
-        outputs.append(out.detach())
-        gradients.append([x.grad for x in (q, k, v)])
-    torch.testing.assert_close(outputs[0], outputs[1], rtol=0, atol=1e-5)
-    torch.testing.assert_close(gradients[0], gradients[1], rtol=0, atol=1e-4)
-
-
-def test_attention_weights_by_hand() -> None:
-    # Equal keys: each token takes the mean of the values up to it in its own document.
-    segment = torch.tensor([[0, 0, 1, 1]])
-    value = torch.tensor([1.0, 3.0, 10.0, 20.0]).view(1, 4, 1, 1).expand(1, 4, 1, 8)
-    keys = torch.zeros(1, 4, 1, 8)
-    config = ModelConfig(width=8, heads=1, kv_heads=1)
-    out = attend(keys, keys, value, Layout(segment, config, masked=False))
-    assert out[0, :, 0, 0].tolist() == [1.0, 2.0, 10.0, 15.0]
 
 
 def test_names_are_those_of_llama_checkpoints() -> None:

@@ -4,10 +4,12 @@ The loop knows nothing else of it. Losses come with the segment that each belong
 yields the loss by document, source, language and quality for every objective.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -32,12 +34,14 @@ class Losses:
 
     def by_segment(self, num_segments: int) -> Tensor:
         """float64 (2, num_segments), detached: sum of losses, and number of targets, of each segment."""
-        segment = self.segment[self.is_target]
-        values = self.values.detach()[self.is_target].double()
-        sums = torch.zeros(2, num_segments, dtype=torch.float64, device=values.device)
-        sums[0].scatter_add_(0, segment, values)
-        sums[1].scatter_add_(0, segment, torch.ones_like(values))
-        return sums
+        # No selection by mask: the host would have to wait for the device to learn how many there are.
+        nowhere = torch.full_like(self.segment, num_segments)
+        segment = torch.where(self.is_target, self.segment, nowhere).flatten()
+        values = self.values.detach().flatten()
+        sums = torch.zeros(2, num_segments + 1, dtype=torch.float64, device=values.device)
+        sums[0].scatter_add_(0, segment, values.double())
+        sums[1].scatter_add_(0, segment, torch.ones_like(sums[0, :1]).expand_as(segment))
+        return sums[:, :num_segments]
 
     def measure_sums(self) -> dict[str, Tensor]:
         """float64 (): the sum over targets of each measure."""
@@ -52,3 +56,11 @@ class Objective(Protocol):
 
     def losses(self, model: nn.Module, tensors: Any) -> Losses:
         """One forward pass."""
+
+
+def on_device(arrays: Sequence[npt.NDArray[Any]], device: torch.device) -> list[Tensor]:
+    """The arrays as tensors. To an accelerator they are copied while it computes: the host does not wait."""
+    tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
+    if device.type == "cpu":
+        return tensors
+    return [tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors]

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.objectives.base import Losses
+from trainer.model import Decoder
+from trainer.objectives.base import Losses, on_device
 from trainer.stream import Batch
-
-IGNORED = -100
+from trainer.token_losses import IGNORED as IGNORED
+from trainer.token_losses import cross_entropy
 
 
 @dataclass(frozen=True)
@@ -46,15 +46,19 @@ class Causal:
         tokens = batch.tokens.astype(np.int64)
         target = np.where(target_mask(batch), tokens[:, 1:], IGNORED)
         arrays = (tokens[:, :-1], batch.segment[:, :-1], target, batch.segment_number[:, 1:])
-        return Tensors(*(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays))
+        return Tensors(*on_device(arrays, device))
 
     def losses(self, model: nn.Module, tensors: Tensors) -> Losses:
+        if isinstance(model, Decoder):
+            return _losses(model(tensors.inputs, tensors.segment, tensors.target), tensors)
         return losses_of(model(tensors.inputs, tensors.segment), tensors)
 
 
 def losses_of(logits_BTV: Tensor, tensors: Tensors) -> Losses:
     """The cross entropy of each target."""
-    values = F.cross_entropy(
-        logits_BTV.flatten(0, 1).float(), tensors.target.flatten(), ignore_index=IGNORED, reduction="none"
-    )
-    return Losses(values.view_as(tensors.target), tensors.target != IGNORED, tensors.number)
+    values = cross_entropy(logits_BTV.flatten(0, 1), tensors.target.flatten())
+    return _losses(values.view_as(tensors.target), tensors)
+
+
+def _losses(values_BT: Tensor, tensors: Tensors) -> Losses:
+    return Losses(values_BT, tensors.target != IGNORED, tensors.number)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.objectives.base import Losses
+from trainer.objectives.base import Losses, on_device
 from trainer.stream import Batch
 
 
@@ -29,7 +29,7 @@ class Classification:
         segment = batch.segment
         following = np.pad(segment[:, 1:], ((0, 0), (0, 1)), constant_values=-1)
         arrays = (batch.tokens.astype(np.int64), segment, (segment >= 0) & (segment != following), batch.labels)
-        return Tensors(*(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays))
+        return Tensors(*on_device(arrays, device))
 
     def losses(self, model: nn.Module, tensors: Tensors) -> Losses:
         logits_SC = model(tensors.tokens, tensors.segment)[tensors.is_last].float()

@@ -10,7 +10,7 @@ Source: Devlin et al. 2019, section 3.1; a token is chosen on its own, not a fix
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from trainer.config import MaskingConfig, TrainConfig
 from trainer.draws import below, draw, fraction
-from trainer.objectives.base import Losses
+from trainer.objectives.base import Losses, on_device
 from trainer.objectives.causal import IGNORED
 from trainer.order import Rows
 from trainer.special_tokens import SpecialIds, read_special
@@ -95,11 +95,6 @@ def token_losses(logits_BTV: Tensor, target_BT: Tensor) -> Tensor:
     """float32 (B, T): nats, 0 where the target is IGNORED."""
     flat = logits_BTV.flatten(0, 1).float()
     return F.cross_entropy(flat, target_BT.flatten(), ignore_index=IGNORED, reduction="none").view_as(target_BT)
-
-
-def on_device(arrays: tuple[npt.NDArray[Any], ...], device: torch.device) -> list[Tensor]:
-    """The arrays as tensors."""
-    return [torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays]
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.draws import below
-from trainer.objectives.base import Losses
+from trainer.objectives.base import Losses, on_device
 from trainer.objectives.causal import IGNORED
-from trainer.objectives.masked import Masking, on_device, token_losses
+from trainer.objectives.masked import Masking, token_losses
 from trainer.order import Rows
 from trainer.stream import Batch
 

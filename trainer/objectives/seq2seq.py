@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.objectives.base import Losses
+from trainer.objectives.base import Losses, on_device
 from trainer.stream import Batch
 
 
@@ -28,7 +28,7 @@ class Seq2seq:
         assert batch.loss_mask is not None
         is_answer = batch.loss_mask & (batch.segment >= 0)
         arrays = (batch.tokens.astype(np.int64), batch.segment, batch.segment_number, is_answer)
-        return Tensors(*(torch.from_numpy(np.ascontiguousarray(array)).to(device) for array in arrays))
+        return Tensors(*on_device(arrays, device))
 
     def losses(self, model: nn.Module, tensors: Tensors) -> Losses:
         logits_BTV = model(tensors.tokens, tensors.segment, tensors.is_answer)
