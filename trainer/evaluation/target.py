@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn
@@ -14,6 +13,7 @@ from trainer.config import TrainConfig
 from trainer.data import Data, open_data
 from trainer.evaluation.scoring import LanguageModel, Tokenizer, rows_per_pass
 from trainer.evaluation.slices import SliceSums, sums_by_slice
+from trainer.llama_layout import import_model, read_config, why_not_ours
 from trainer.objectives import make_objective
 from trainer.objectives.causal import Causal
 from trainer.origin import find_init, read_origin
@@ -116,10 +116,14 @@ def _open_checkpoint(folder: str, device: torch.device) -> Target:
 
 
 def _open_hugging_face(folder: str, device: torch.device) -> Target:
-    from trainer.hugging_face import from_folder
-
     origin = read_origin(TrainConfig(init=folder))
-    model: Any = from_folder(folder, "causal", (), origin.end_of_text_id, seed=0)
+    model: nn.Module
+    if why_not_ours(read_config(folder)) is None:
+        model, _ = import_model(folder)
+    else:
+        from trainer.hugging_face import from_folder
+
+        model = from_folder(folder, "causal", (), origin.end_of_text_id, seed=0)
     start_id = origin.tokenizer.prefix[0] if origin.tokenizer.prefix else None
     length = min(origin.max_length or MAX_LENGTH, MAX_LENGTH)
     return Target(
