@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test check bench docs peers clean
+.PHONY: setup demo test check bench docs peers loaders clean
 
 setup: $(STAMP)
 
@@ -52,6 +52,14 @@ peers: setup
 	.venv-peers/2024/bin/python tests/peers/make_fineweb_fixture.py .venv-peers/documents.jsonl \
 		$$($(BIN)/python -c 'from filters import Language; print(Language().model_path)') \
 		tests/peers/fixtures/datatrove-0.2.0.parquet
+
+# The loaders that tests/bench/loader.py compares ours with. mosaicml-streaming needs older libraries than the others; its
+# dependency torchvision has no build for torch without CUDA, so it is not imported.
+loaders: setup
+	$(PYTHON) -m venv .venv-peers/loaders
+	.venv-peers/loaders/bin/python -m pip install --quiet --requirement tests/peers/requirements-loaders.txt
+	$(PYTHON) -m venv .venv-peers/streaming
+	.venv-peers/streaming/bin/python -m pip install --quiet --requirement tests/peers/requirements-streaming.txt
 
 clean:
 	rm -rf $(VENV) .venv-peers demo build *.egg-info

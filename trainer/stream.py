@@ -106,11 +106,12 @@ class Batch:
 
     def spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """One value per segment -> one per token; -1 in padding."""
-        row = np.repeat(np.arange(len(self.num_segments)), self.num_segments)
-        used = np.bincount(row, weights=self.segment_length, minlength=len(self.num_segments))
-        result = np.full(self.tokens.shape, -1, dtype=values.dtype)
-        result[np.arange(self.tokens.shape[1]) < used[:, None]] = np.repeat(values, self.segment_length)
-        return result
+        ends = np.cumsum(self.num_segments)
+        tokens = np.concatenate([[0], np.cumsum(self.segment_length)])
+        padding = self.tokens.shape[1] - (tokens[ends] - tokens[ends - self.num_segments])
+        # Padding as one more segment of each row: one repeat, several times as fast as filling a masked array.
+        lengths = np.insert(self.segment_length, ends, padding)
+        return np.repeat(np.insert(values, ends, -1), lengths).reshape(self.tokens.shape)
 
 
 class RowReader(Protocol):
