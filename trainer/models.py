@@ -25,6 +25,8 @@ def make_model(config: TrainConfig, data: "Data") -> nn.Module:
 
     Raises RecipeError for settings that do not go together, InputError and ModelError for what `init` names.
     """
+    if config.lora is not None and config.parallel.tensor * config.parallel.pipeline > 1:
+        raise RecipeError("lora: its updates cannot be cut up. Set parallel.tensor and parallel.pipeline to 1.")
     if config.objective in ("masked", "next_sentence"):
         model = _bert(config, data)
     elif config.init is None:
