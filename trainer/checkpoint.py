@@ -1,31 +1,47 @@
-"""Checkpoints: `OUT/checkpoints/step-<number>/` with model.safetensors, optimizer.pt and state.json.
+"""Checkpoints: `OUT/checkpoints/step-<number>/` with safetensors files of all workers and state.json.
 
 state.json is written last and names the digests of the others: a folder without it is not a checkpoint, so a crash at
-any point leaves the one before in force, on a disk as on an object store. Nothing is unpickled (`weights_only`).
+any point leaves the one before in force, on a disk as on an object store. Nothing is unpickled. A checkpoint does not
+depend on how workers shared the model: any other number and arrangement of them goes on from it.
 """
 
-import io
-from typing import Any
+import contextlib
+import warnings
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
 
-import safetensors.torch
 import torch
+import torch.distributed as dist
 from pydantic import BaseModel, ConfigDict, ValidationError
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.default_planner import DefaultLoadPlanner, DefaultSavePlanner
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
+from torch.optim import Optimizer
 
 from manifests import shards
-from manifests.digest import digest_bytes
-from manifests.errors import InputError, IntegrityError, ManifestMismatch, RecipeError
+from manifests.errors import GristmillError, InputError, IntegrityError, ManifestMismatch, RecipeError
 from trainer.architecture import Architecture, build
 from trainer.config import TrainConfig, different_keys
+from trainer.context import Context
+from trainer.ema import Ema
 from trainer.model import Decoder
+from trainer.stopping import Stopper
+from trainer.storage import Reader, Stored, Writer
 
-FORMAT = "gristmill-checkpoint/1"
+FORMAT = "gristmill-checkpoint/2"
 FOLDER = "checkpoints"
-MODEL, OPTIMIZER, STATE = "model.safetensors", "optimizer.pt", "state.json"
+STATE = "state.json"
 
 
 class State(BaseModel):
-    """Contents of state.json. Updates 1 to `step` are done; samples_consumed counts packed rows."""
+    """Contents of state.json. Updates 1 to `step` are done; samples_consumed counts packed rows.
+
+    tensors: `model/NAME`, `optimizer/NAME/MOMENT` and, with ema_decay, `average/NAME`; num_averaged: updates in those.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,31 +49,95 @@ class State(BaseModel):
     step: int
     samples_consumed: int
     manifest_digest: str
+    schedule: list[dict[str, Any]] = []  # the mixture that the samples were read by
     config: TrainConfig
     vocab_size: int
     length: int  # longest context the model was trained on, in tokens
     end_of_text_id: int
     architecture: Architecture | None = None  # None: a decoder of the config's shape
+    stopper: Stopper = Stopper()
+    num_averaged: int = 0
+    tensors: dict[str, Stored] = {}
     files: dict[str, str] = {}  # name -> SHA-256
 
 
-def save(out: str, state: State, model: nn.Module, optimizer: torch.optim.Optimizer) -> str:
-    """Write a checkpoint below `out`, remove the oldest beyond config.keep_checkpoints; returns its folder.
+class Saver:
+    """Writes checkpoints while training goes on, one at a time. Every worker has one and calls it at the same steps.
 
-    Raises StorageError if it cannot be written.
+    A block: at its end the last one is written. An error of a write is raised by the call after it, or at the end.
     """
-    folder = shards.join(out, FOLDER, f"step-{state.step:08d}")
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    buffer = io.BytesIO()
-    torch.save(optimizer.state_dict(), buffer)
-    contents = {MODEL: safetensors.torch.save(weights), OPTIMIZER: buffer.getvalue()}
-    files = {name: shards.write_bytes(shards.join(folder, name), data).sha256 for name, data in contents.items()}
-    whole = state.model_copy(update={"files": files})
-    shards.write_bytes(shards.join(folder, STATE), whole.model_dump_json(indent=1).encode("utf-8"))
-    for old in list_checkpoints(out)[: -state.config.keep_checkpoints]:
-        shards.remove(shards.join(old, STATE))  # first: without it the rest is no checkpoint
-        shards.remove(old)
-    return folder
+
+    def __init__(self, out: str, context: Context) -> None:
+        self.out, self.context = out, context
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="checkpoint")
+        # Its own group: messages of a write must not meet those of a step.
+        self._group = dist.new_group(backend="gloo") if context.world_size > 1 else None
+        self._pending: Future[None] | None = None
+
+    def save(self, state: State, tensors: Mapping[str, Tensor]) -> None:
+        """Copy the tensors and write them below `out` in the background; oldest beyond keep_checkpoints are removed.
+
+        Raises StorageError if the one before could not be written.
+        """
+        self.wait()
+        copies = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+        self._pending = self._thread.submit(self._write, state, copies)
+
+    def wait(self) -> None:
+        """Until the checkpoint that is being written is whole."""
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        try:
+            self.wait()
+        except GristmillError:
+            if error is None:
+                raise
+        finally:
+            self._thread.shutdown()
+
+    def _write(self, state: State, tensors: dict[str, Tensor]) -> None:
+        folder = shards.join(self.out, FOLDER, f"step-{state.step:08d}")
+        writer = Writer(folder, self.context.rank, self.context.world_size)
+        alone = self._group is None
+        with _plainly():
+            save(
+                tensors,
+                storage_writer=writer,
+                planner=DefaultSavePlanner(flatten_state_dict=False, flatten_sharded_tensors=False),
+                process_group=self._group,
+                no_dist=alone,
+            )
+        if self.context.rank == 0:
+            whole = state.model_copy(update={"files": writer.files, "tensors": writer.tensors})
+            shards.write_bytes(shards.join(folder, STATE), whole.model_dump_json().encode("utf-8"))
+            _remove_old(self.out, state.config.keep_checkpoints)
+
+
+def _remove_old(out: str, num_kept: int) -> None:
+    """Remove all but the last whole checkpoints, and what crashes have left of others."""
+    root = shards.join(out, FOLDER)
+    kept = {folder.rsplit("/", 1)[1] for folder in list_checkpoints(out)[-num_kept:]}
+    for name in sorted({path.split("/", 1)[0] for path in shards.list_files(root)} - kept):
+        shards.remove(shards.join(root, name, STATE))  # first: without it the rest is no checkpoint
+        shards.remove(shards.join(root, name))
+
+
+@contextlib.contextmanager
+def _plainly() -> Iterator[None]:
+    """Raise our own errors as they are, and say nothing of a single process."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
+        try:
+            yield
+        except CheckpointException as error:
+            own = next((cause for cause, _ in error.failures.values() if isinstance(cause, GristmillError)), None)
+            raise own or RuntimeError(str(error)) from error
 
 
 def list_checkpoints(out: str) -> list[str]:
@@ -89,7 +169,10 @@ def read_state(folder: str) -> State:
 
 
 def read_model(folder: str) -> tuple[nn.Module, State]:
-    """The model of a checkpoint, on the CPU, low-rank updates merged into its weights, and its state."""
+    """The model of a checkpoint, on the CPU, low-rank updates merged into its weights, and its state.
+
+    Of a run with ema_decay these are the averaged weights.
+    """
     state = read_state(folder)
     model: nn.Module
     if state.architecture is None:
@@ -97,26 +180,78 @@ def read_model(folder: str) -> tuple[nn.Module, State]:
     else:
         model = build(state.architecture, state.config.seed)
     if state.config.lora is None:
-        load_weights(folder, state, model)
+        _load_weights(folder, state, model)
         return model, state
     from trainer.lora import add_lora, merge_lora
 
     add_lora(model, state.config.lora, state.config.seed, train_head=False)
-    load_weights(folder, state, model)
+    _load_weights(folder, state, model)
     return merge_lora(model), state
 
 
-def load_weights(folder: str, state: State, model: nn.Module) -> None:
-    """Put the weights of a checkpoint into a model of the same shape."""
-    model.load_state_dict(safetensors.torch.load(_read_checked(folder, state, MODEL)))
+def _load_weights(folder: str, state: State, model: nn.Module) -> None:
+    weights = model.state_dict()
+    _load(folder, state, {f"model/{name}": tensor for name, tensor in weights.items()})
+    averages = {f"average/{name}": tensor for name, tensor in weights.items() if f"average/{name}" in state.tensors}
+    _load(folder, state, averages)
 
 
-def load_optimizer(folder: str, state: State, optimizer: torch.optim.Optimizer) -> None:
-    """Put the moments of a checkpoint into an optimiser over the same parameters."""
-    data: dict[str, Any] = torch.load(
-        io.BytesIO(_read_checked(folder, state, OPTIMIZER)), map_location="cpu", weights_only=True
-    )
-    optimizer.load_state_dict(data)
+def model_tensors(model: nn.Module, optimizers: list[Optimizer], ema: Ema | None) -> dict[str, Tensor]:
+    """The tensors of a checkpoint by name: live ones, or this worker's parts of them."""
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    for optimizer in optimizers:
+        for parameter, moments in optimizer.state.items():
+            name = names[id(parameter)]
+            tensors |= {f"optimizer/{name}/{key}": value for key, value in moments.items() if isinstance(value, Tensor)}
+    if ema is not None:
+        tensors |= {f"average/{name}": tensor for name, tensor in ema.shadow.items()}
+    return tensors
+
+
+def restore(folder: str, state: State, model: nn.Module, optimizers: list[Optimizer], ema: Ema | None) -> None:
+    """Put a checkpoint into a model, optimisers and averages that have just been made, whole or parts of them."""
+    tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    if ema is not None:
+        tensors |= {f"average/{name}": tensor for name, tensor in ema.shadow.items()}
+        ema.num_updates.fill_(state.num_averaged)
+    moments = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            moments[id(parameter)] = _empty_moments(state, f"optimizer/{name}/", parameter)
+    tensors |= {f"{prefix}{key}": value for prefix, found in moments.values() for key, value in found.items()}
+    _load(folder, state, tensors)
+    for optimizer in optimizers:
+        groups = optimizer.state_dict()["param_groups"]
+        numbered = {
+            number: moments[id(parameter)][1]
+            for saved, group in zip(groups, optimizer.param_groups, strict=True)
+            for number, parameter in zip(saved["params"], group["params"], strict=True)
+        }
+        optimizer.load_state_dict({"state": numbered, "param_groups": groups})
+
+
+def _empty_moments(state: State, prefix: str, parameter: Tensor) -> tuple[str, dict[str, Tensor]]:
+    """Room for what an optimiser has kept of a parameter: parts like the parameter's, or single numbers."""
+    room = {}
+    for name, stored in state.tensors.items():
+        if name.startswith(prefix):
+            is_like = stored.shape == tuple(parameter.shape)
+            dtype = getattr(torch, stored.dtype)
+            like = torch.zeros_like(parameter, dtype=dtype, requires_grad=False)
+            room[name.removeprefix(prefix)] = like if is_like else torch.zeros(stored.shape, dtype=dtype)
+    return prefix, room
+
+
+def _load(folder: str, state: State, tensors: dict[str, Tensor]) -> None:
+    """Fill the tensors, each worker for itself. Raises IntegrityError where a file or tensor is missing or changed."""
+    missing = sorted(set(tensors) - set(state.tensors))
+    if missing:
+        raise IntegrityError(f"{folder}: has no tensor {missing[0]!r}; it was made for another model.")
+    reader = Reader(folder, state.tensors, state.files)
+    planner = DefaultLoadPlanner(flatten_state_dict=False, flatten_sharded_tensors=False)
+    with _plainly(), torch.no_grad():
+        load(tensors, storage_reader=reader, planner=planner, no_dist=True)
 
 
 def check_same_run(folder: str, state: State, manifest_digest: str, config: TrainConfig) -> None:
@@ -133,14 +268,3 @@ def check_same_run(folder: str, state: State, manifest_digest: str, config: Trai
             f"{folder}: was trained with {old}, the config says {new}. "
             "Give the same config to go on, or another --out for a new run."
         )
-
-
-def _read_checked(folder: str, state: State, name: str) -> bytes:
-    uri = shards.join(folder, name)
-    data = shards.read_bytes(uri) if shards.exists(uri) else b""
-    if digest_bytes(data) != state.files.get(name):
-        raise IntegrityError(
-            f"{uri}: its SHA-256 is {digest_bytes(data)[:16]}…, {STATE} says {state.files.get(name, 'none')[:16]}…. "
-            "Remove this checkpoint's folder to go on from the one before."
-        )
-    return data

@@ -45,7 +45,8 @@ def train(paths: Sequence[str], config: TrainConfig, out: str, context: Context)
         copy_tokenizer(out, run.data.tokenizer)
         log = MetricsLog(out, done)
     if not _is_over(config, done, stopper):
-        _steps(run, done, stopper, out, log)
+        with checkpoint.Saver(out, context) as saver:
+            _steps(run, done, stopper, saver, log)
     context.barrier()
     return summary(out)
 
@@ -71,7 +72,9 @@ def check_settings(paths: Sequence[str], config: TrainConfig, out: str) -> Data:
     data = open_data(paths, config)
     folder = checkpoint.latest_checkpoint(out)
     if folder is not None:
-        checkpoint.check_same_run(folder, checkpoint.read_state(folder), data.digest, config)
+        state = checkpoint.read_state(folder)
+        checkpoint.check_same_run(folder, state, data.digest, config)
+        data.train.check_state(state.model_dump(include={"samples_consumed", "manifest_digest", "schedule"}))
     return data
 
 
@@ -82,6 +85,7 @@ def _prepare(paths: Sequence[str], config: TrainConfig, out: str, context: Conte
     objective = make_objective(config, data)
     check_parallel(config, model, objective, grid)
     half = uses_bf16(config.precision, context.device)
+    architecture = describe(model)
     model = distribute(model, config, grid, context.device, half)
     autocast = torch.autocast(context.device.type, dtype=torch.bfloat16, enabled=half)
     passes: Passes = WholePasses(model, objective, grid, context.device, autocast, config.seed)
@@ -89,18 +93,17 @@ def _prepare(paths: Sequence[str], config: TrainConfig, out: str, context: Conte
         passes = PipelinePasses(model, objective, config, grid, (context.device, autocast, data.length))
     ema = None if config.ema_decay is None else Ema(model, config.ema_decay)
     optimizers = make_optimizers(model, config.optimizer)
-    return Run(config, data, context, grid, model, objective, passes, optimizers, ema)
+    return Run(config, data, context, grid, model, architecture, objective, passes, optimizers, ema)
 
 
 def _resume(run: Run, out: str) -> tuple[int, Stopper]:
     """Load the last checkpoint, if any; returns the steps that are done. All workers must find the same one."""
     folder = checkpoint.latest_checkpoint(out)
-    done = 0
+    done, stopper = 0, Stopper()
     if folder is not None:
         state = checkpoint.read_state(folder)
-        checkpoint.load_weights(folder, state, run.model)
-        checkpoint.load_optimizer(folder, state, run.optimizers[0])
-        done = state.step
+        checkpoint.restore(folder, state, run.model, run.optimizers, run.ema)
+        done, stopper = state.step, state.stopper
     found = torch.zeros(run.context.world_size, dtype=torch.int64, device=run.context.device)
     found[run.context.rank] = done
     run.context.add_over_workers(found)
@@ -109,14 +112,14 @@ def _resume(run: Run, out: str) -> tuple[int, Stopper]:
             f"{out}: the workers find checkpoints of different steps {found.tolist()} there. "
             "Give an --out that is the same storage for all workers."
         )
-    return done, Stopper()
+    return done, stopper
 
 
 def _is_over(config: TrainConfig, done: int, stopper: Stopper) -> bool:
     return done >= config.steps or (config.early_stopping is not None and stopper.should_stop(config.early_stopping))
 
 
-def _steps(run: Run, done: int, stopper: Stopper, out: str, log: MetricsLog | None) -> None:
+def _steps(run: Run, done: int, stopper: Stopper, saver: checkpoint.Saver, log: MetricsLog | None) -> None:
     config = run.config
     questions = DuringTraining(config, run.data)
     batches = run.data.train.batches(done + 1, config.steps, run.grid.data_rank, run.grid.num_data)
@@ -134,7 +137,9 @@ def _steps(run: Run, done: int, stopper: Stopper, out: str, log: MetricsLog | No
         if log is not None:
             log.append(metrics)
         if last or step % config.checkpoint_every == 0:
-            _save(run, step, out, log)
+            if log is not None:
+                log.flush()
+            _save(run, step, stopper, saver)
         if last or step % config.report_every == 0:
             run.context.report(metrics)
         if last:
@@ -184,19 +189,16 @@ def _shares(run: Run, rows: RowReader) -> Iterator[Batch]:
         yield read if end > first else read.cut(0, 0)
 
 
-def _save(run: Run, step: int, out: str, log: MetricsLog | None) -> None:
-    """Rank 0 writes; the others go on, since the next exchange of gradients waits for it anyway."""
-    if log is None:
-        return
-    log.flush()
+def _save(run: Run, step: int, stopper: Stopper, saver: checkpoint.Saver) -> None:
     state = checkpoint.State(
         step=step,
-        samples_consumed=step * run.config.global_batch,
-        manifest_digest=run.data.digest,
+        **run.data.train.state(step * run.config.global_batch),
         config=run.config,
         vocab_size=run.data.vocab_size,
         length=run.data.length,
         end_of_text_id=run.data.end_of_text_id,
-        architecture=describe(run.model),
+        architecture=run.architecture,
+        stopper=stopper,
+        num_averaged=0 if run.ema is None else int(run.ema.num_updates),
     )
-    checkpoint.save(out, state, run.model, run.optimizers[0])
+    saver.save(state, checkpoint.model_tensors(run.model, run.optimizers, run.ema))

@@ -15,6 +15,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from manifests.errors import JobFailed
+from trainer.architecture import Architecture
 from trainer.config import TrainConfig
 from trainer.context import Context
 from trainer.data import Data
@@ -35,6 +36,7 @@ class Run:
     context: Context
     grid: Grid
     model: nn.Module
+    architecture: Architecture | None  # of the whole model
     objective: Objective
     passes: Passes
     optimizers: list[Optimizer]

@@ -14,7 +14,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("generate")
     counting_corpus(folder / "corpus")
     config = small_config(optimizer={"lr": 0.02}, steps=40)
-    return str(train(str(folder / "corpus"), config, str(folder / "run"), Context())["checkpoint"])
+    return str(train([str(folder / "corpus")], config, str(folder / "run"), Context())["checkpoint"])
 
 
 def test_equal_arguments_give_equal_ids_and_other_seeds_other_ids(checkpoint: str) -> None:
