@@ -22,7 +22,7 @@ from trainer.checkpoint import latest_checkpoint
 from trainer.config import TrainConfig
 from trainer.context import Context, Reporter, backend, share_cores
 from trainer.loop import check_settings, summary, train
-from trainer.run_files import absolute, read_metrics
+from trainer.run_files import absolute, is_reported, read_metrics
 
 # A loss of workers that comes back after each of these restarts, before any checkpoint, is not an accident.
 MAX_RESTARTS = 2
@@ -46,14 +46,15 @@ def train_with_ray(
     workers: fewest and most. Where they differ, Ray starts as many as the cluster has room for and, when that changes
     or workers are lost, starts again with another number.
     address: of a Ray cluster, None for the connected one or a Ray started here. reporter: is called here with the
-    metrics of every config.report_every-th step soon after it is done. Returns the metrics of the last step and
-    `checkpoint`. Raises what trainer.loop.train raises, JobFailed if workers are lost more than MAX_RESTARTS times.
+    metrics of every config.report_every-th step, and of loss spikes, soon after the step is done. Returns the metrics
+    of the last step and `checkpoint`. Raises what trainer.loop.train raises, JobFailed if workers are lost more than
+    MAX_RESTARTS times.
     """
     paths, out = [absolute(path) for path in paths], absolute(out)
     check_settings(paths, config, out)
     settings = {"paths": paths, "config": config.model_dump(), "out": out}
     _check_range(config, workers)
-    with connect(address, workers[1]), _following(out, config.report_every, reporter):
+    with connect(address, workers[1]), _following(out, config, reporter):
         fit(worker_loop, settings, workers)
     return summary(out)
 
@@ -135,14 +136,14 @@ def _lost(error: TrainingFailedError) -> JobFailed:
 
 
 @contextlib.contextmanager
-def _following(out: str, report_every: int, reporter: Reporter | None) -> Iterator[None]:
+def _following(out: str, config: TrainConfig, reporter: Reporter | None) -> Iterator[None]:
     """Call the reporter with the metrics that appear below `out` during the block."""
     if reporter is None:
         yield
         return
     ended = threading.Event()
     last = max((metrics["step"] for metrics in read_metrics(out)), default=0)
-    follower = threading.Thread(target=_follow, args=(out, last, report_every, reporter, ended), name="follower")
+    follower = threading.Thread(target=_follow, args=(out, last, config, reporter, ended), name="follower")
     follower.start()
     try:
         yield
@@ -151,11 +152,11 @@ def _following(out: str, report_every: int, reporter: Reporter | None) -> Iterat
         follower.join()
 
 
-def _follow(out: str, last: int, report_every: int, reporter: Reporter, ended: threading.Event) -> None:
+def _follow(out: str, last: int, config: TrainConfig, reporter: Reporter, ended: threading.Event) -> None:
     while True:
         is_end = ended.wait(POLL_SECONDS)
         for metrics in read_metrics(out):
-            if metrics["step"] > last and metrics["step"] % report_every == 0:
+            if metrics["step"] > last and is_reported(metrics, config):
                 last = metrics["step"]
                 reporter(metrics)
         if is_end:

@@ -12,7 +12,7 @@ from trainer.loop import train
 
 
 def progress_line(metrics: dict[str, Any]) -> str:
-    """One line about a step, for a terminal or a log."""
+    """One line about a step, for a terminal or a log; a second and more where its loss is a spike."""
     line = (
         f"step {metrics['step']}  loss {metrics['loss']:.4f}  grad norm {metrics['grad_norm']:.3f}  "
         f"lr {metrics['lr']:.2e}  {metrics['tokens_per_second']:,.0f} tokens/s"
@@ -21,7 +21,24 @@ def progress_line(metrics: dict[str, Any]) -> str:
         line += f"  validation loss {metrics['validation_loss']:.4f}"
     if "validation_bits_per_byte" in metrics:
         line += f"  {metrics['validation_bits_per_byte']:.4f} bits per byte"
-    return line
+    return "\n".join([line, *_spike_lines(metrics)])
+
+
+def _spike_lines(metrics: dict[str, Any]) -> list[str]:
+    """Loss by source, and the documents that the spike comes from. Names of examples' files may hold anything."""
+    if "spike" not in metrics:
+        return []
+    spike, step = metrics["spike"], metrics["step"]
+    by_source = sorted(metrics["loss_by_source"].items(), key=lambda pair: -pair[1])
+    sources = ", ".join(f"{name} {loss:.4f}" for name, loss in by_source)
+    lines = [f"  spike: loss {metrics['loss']:.4f}, usual {spike['usual_loss']:.4f}; by source {sources}"]
+    lines += [
+        f"  {document['doc_id']}  loss {document['loss']:.4f} over {document['num_targets']} targets, from token "
+        f"{document['segment_start']}, source {document['source']}"
+        for document in spike["documents"]
+    ]
+    lines.append(f"  all documents of the step: gristmill explain RUN --step {step}")
+    return ["".join(char if char.isprintable() else " " for char in line) for line in lines]
 
 
 def main(arguments: list[str]) -> int:

@@ -17,7 +17,7 @@ from manifests.strict import explain_validation
 OPERATIONAL = frozenset(
     {
         "micro_batch", "eval_every", "checkpoint_every", "keep_checkpoints", "report_every",
-        "activation_checkpointing", "compile", "parallel", "evaluation",
+        "activation_checkpointing", "compile", "parallel", "evaluation", "losses",
         "mixture", "max_repeats",  # what was read so far must not change: Stream.check_state
     }
 )  # fmt: skip
@@ -196,6 +196,7 @@ class TrainConfig(Strict):
     checkpoint_every: int = Field(default=50, ge=1)
     keep_checkpoints: int = Field(default=2, ge=1)
     report_every: int = Field(default=10, ge=1)
+    losses: bool = True  # keep the loss of every document that a step saw, in losses/
     ema_decay: float | None = Field(default=None, gt=0.0, lt=1.0)  # also keep a moving average of the weights
     max_repeats: float | None = Field(default=None, gt=0.0)  # how often a run may read the rows of any source
     mixture: tuple[MixtureConfig, ...] = Field(

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from trainer.hugging_face import Adapter
 from trainer.model import Decoder
@@ -58,7 +58,7 @@ def cost_of(model: nn.Module) -> Cost | None:
     once: not for encoder-decoders.
     """
     named = ((module, dict(module.named_parameters(recurse=False)).get("weight")) for module in model.modules())
-    weights = [
+    weights: list[Tensor] = [
         weight
         for module, weight in named
         if weight is not None and weight.ndim == 2 and not isinstance(module, nn.Embedding)

@@ -16,6 +16,7 @@ from trainer.data import Data, RowReader, open_data
 from trainer.ema import Ema
 from trainer.evaluation.files import DuringTraining
 from trainer.evaluation.slices import SliceSums, target_bytes
+from trainer.flops import cost_of
 from trainer.model import Decoder
 from trainer.models import make_model
 from trainer.objectives import make_objective
@@ -24,8 +25,9 @@ from trainer.optim import make_optimizers
 from trainer.parallel import check_parallel, distribute, make_grid
 from trainer.passes import Passes, WholePasses
 from trainer.pipeline import PipelinePasses
-from trainer.run_files import MetricsLog, RunFacts, copy_tokenizer, read_metrics, write_run
-from trainer.step import Run, StepResult, update
+from trainer.recorder import Recorder
+from trainer.run_files import RunFacts, copy_tokenizer, is_reported, read_metrics, write_run
+from trainer.step import Run, update
 from trainer.stopping import Stopper
 from trainer.stream import Batch
 
@@ -39,14 +41,13 @@ def train(paths: Sequence[str], config: TrainConfig, out: str, context: Context)
     """
     run = _prepare(paths, config, out, context)
     done, stopper = _resume(run, out)
-    log = None
     if context.rank == 0:
         write_run(out, RunFacts(paths=run.data.paths, digest=run.data.digest, config=config))
         copy_tokenizer(out, run.data.tokenizer)
-        log = MetricsLog(out, done)
+    recorder = Recorder(run, out, done)
     if not _is_over(config, done, stopper):
         with checkpoint.Saver(out, context) as saver:
-            _steps(run, done, stopper, saver, log)
+            _steps(run, done, stopper, saver, recorder)
     context.barrier()
     return summary(out)
 
@@ -84,6 +85,7 @@ def _prepare(paths: Sequence[str], config: TrainConfig, out: str, context: Conte
     model = make_model(config, data)
     objective = make_objective(config, data)
     check_parallel(config, model, objective, grid)
+    cost = cost_of(model)
     half = uses_bf16(config.precision, context.device)
     architecture = describe(model)
     model = distribute(model, config, grid, context.device, half)
@@ -93,7 +95,7 @@ def _prepare(paths: Sequence[str], config: TrainConfig, out: str, context: Conte
         passes = PipelinePasses(model, objective, config, grid, (context.device, autocast, data.length))
     ema = None if config.ema_decay is None else Ema(model, config.ema_decay)
     optimizers = make_optimizers(model, config.optimizer)
-    return Run(config, data, context, grid, model, architecture, objective, passes, optimizers, ema)
+    return Run(config, data, context, grid, model, architecture, objective, passes, optimizers, ema, cost)
 
 
 def _resume(run: Run, out: str) -> tuple[int, Stopper]:
@@ -119,13 +121,13 @@ def _is_over(config: TrainConfig, done: int, stopper: Stopper) -> bool:
     return done >= config.steps or (config.early_stopping is not None and stopper.should_stop(config.early_stopping))
 
 
-def _steps(run: Run, done: int, stopper: Stopper, saver: checkpoint.Saver, log: MetricsLog | None) -> None:
+def _steps(run: Run, done: int, stopper: Stopper, saver: checkpoint.Saver, recorder: Recorder) -> None:
     config = run.config
     questions = DuringTraining(config, run.data)
     batches = run.data.train.batches(done + 1, config.steps, run.grid.data_rank, run.grid.num_data)
     for step, batch, waited in batches:
         last = step == config.steps
-        metrics = _metrics(run, step, update(run, step, batch)) | {"loader_wait_seconds": waited}
+        metrics = recorder.metrics(step, update(run, step, batch, waited))
         if run.data.validation is not None and (last or step % config.eval_every == 0):
             metrics |= _validate(run, run.data.validation)
             if config.early_stopping is not None and "validation_loss" in metrics:
@@ -134,30 +136,14 @@ def _steps(run: Run, done: int, stopper: Stopper, saver: checkpoint.Saver, log: 
         if last or step % config.eval_every == 0:
             with _averaged(run):
                 metrics |= questions.metrics(run.model, run.context.device)
-        if log is not None:
-            log.append(metrics)
+        recorder.append(metrics)
         if last or step % config.checkpoint_every == 0:
-            if log is not None:
-                log.flush()
+            recorder.flush()
             _save(run, step, stopper, saver)
-        if last or step % config.report_every == 0:
+        if last or is_reported(metrics, config):
             run.context.report(metrics)
         if last:
             return
-
-
-def _metrics(run: Run, step: int, result: StepResult) -> dict[str, Any]:
-    return {
-        "step": step,
-        "samples": step * run.config.global_batch,
-        "loss": result.loss,
-        "grad_norm": result.grad_norm,
-        "lr": result.lr,
-        "num_targets": result.num_targets,
-        "tokens_per_second": result.num_targets / result.seconds,
-        "loss_by_source": result.loss_by_source,
-        **result.measures,
-    }
 
 
 def _averaged(run: Run) -> contextlib.AbstractContextManager[None]:

@@ -62,6 +62,11 @@ def read_metrics(out: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+def is_reported(metrics: dict[str, Any], config: TrainConfig) -> bool:
+    """Whether a step is told of while the run goes on: every report_every-th, and loss spikes."""
+    return metrics["step"] % config.report_every == 0 or "spike" in metrics
+
+
 class MetricsLog:
     """Appends to metrics.jsonl. On a disk each line is there at once; elsewhere with each call of `flush`."""
 
