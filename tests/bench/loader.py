@@ -126,7 +126,7 @@ def row_of(name: str, found: dict[str, Any] | str, num_tokens: int) -> str:
     for kind in ("ordered", "shuffled", "with segments"):
         rates = sorted(num_tokens / seconds / 1e6 for seconds in found.get(kind, []))
         cells.append(f"{statistics.median(rates):.0f} ({rates[0]:.0f} to {rates[-1]:.0f})" if rates else "")
-    return f"| {name} {found['version']} | {' | '.join(cells)} | {GIVEN_UP[name]} |"
+    return f"| {name} {found['version']}".rstrip() + f" | {' | '.join(cells)} | {GIVEN_UP[name]} |"
 
 
 def table(length: int) -> list[str]:
