@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test check bench docs peers loaders clean
+.PHONY: setup demo test check bench bench-gpu docs peers loaders clean
 
 setup: $(STAMP)
 
@@ -38,6 +38,11 @@ docs: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+# Needs a CUDA device, torch, numpy, pyarrow, pydantic, fsspec, tokenizers, safetensors, xxhash and zstandard; no network, and
+# no Ray: so it takes the Python that is there.
+bench-gpu:
+	$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m tests.bench.gpu --write
 
 # What datatrove answers about the shared data, stored for the tests; it needs other versions than ours of what we share.
 peers: setup

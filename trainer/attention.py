@@ -7,7 +7,8 @@ documents: one causal call for each document; work grows with the square of the 
     from batch to batch, which neither a compiler nor an accelerator's queue can have.
 mask: one call over whole rows with a block-diagonal mask (B, 1, T, T); shapes are fixed.
 flex: one fused kernel over whole rows that skips blocks of 128 by 128 tokens without a pair to see; shapes are fixed,
-    and the mask is made on the device, so the host never waits to learn where documents end.
+    and the list of blocks is made on the device, so the host never waits to learn where documents end. It is a part of
+    a compiled layer: not compiled, it holds all scores (B, H, T, T), and on a CPU it has no gradients.
 
 Flash attention over a list of documents (torch's varlen_attn) would skip more, but has no fp32, and the length of its
 list is known to the host alone or must be as long as the rows have tokens: a program for each place of that list is
@@ -16,7 +17,6 @@ Letters in shapes: B rows, T tokens of a row, H heads, K key-value heads, D widt
 Sources: Su et al. 2021 (rotary positions), Ainslie et al. 2023 (grouped queries), Dong et al. 2024 (flex attention).
 """
 
-import functools
 from typing import Any, Literal
 
 import torch
@@ -27,13 +27,14 @@ from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex
 from trainer.config import ModelConfig
 
 Path = Literal["documents", "mask", "flex"]
+_flex: Any = flex_attention  # its type says that it may return a tuple; without auxiliary outputs it does not
 # Below this flex_attention has no kernel.
 MIN_FLEX_HEAD_WIDTH = 16
 
 
 def attention_path(device_type: str, compiled: bool, head_width: int) -> Path:
     """The path that suits a device; compiled: the layers go through torch.compile."""
-    if device_type == "cuda" and head_width >= MIN_FLEX_HEAD_WIDTH:
+    if device_type == "cuda" and compiled and head_width >= MIN_FLEX_HEAD_WIDTH:
         return "flex"
     return "documents" if device_type == "cpu" and not compiled else "mask"
 
@@ -105,7 +106,7 @@ def attend(q_BTHD: Tensor, k_BTKD: Tensor, v_BTKD: Tensor, layout: Layout) -> Te
     if layout.blocks is None:
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=layout.mask_B1TT, enable_gqa=True)
     else:
-        out = _flex(q, k, v, layout.blocks)
+        out = _flex(q, k, v, block_mask=layout.blocks, enable_gqa=True)
     return out.transpose(1, 2)
 
 
@@ -113,19 +114,3 @@ def _attend_one(q_THD: Tensor, k_TKD: Tensor, v_TKD: Tensor) -> Tensor:
     """Causal attention within one document; returns (T, H, D)."""
     q, k, v = (x.transpose(0, 1)[None] for x in (q_THD, k_TKD, v_TKD))
     return F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)[0].transpose(0, 1)
-
-
-def _flex(q_BHTD: Tensor, k_BKTD: Tensor, v_BKTD: Tensor, blocks: BlockMask) -> Tensor:
-    """Inside a compiled layer the kernel is a part of its graph; outside it is compiled by itself.
-
-    Not compiled, it holds all scores (B, H, T, T); on a CPU that is the only way, and without gradients.
-    """
-    is_plain = torch.compiler.is_compiling() or q_BHTD.device.type == "cpu"
-    attention: Any = flex_attention if is_plain else _compiled_flex()
-    out: Tensor = attention(q_BHTD, k_BKTD, v_BKTD, block_mask=blocks, enable_gqa=True)
-    return out
-
-
-@functools.cache
-def _compiled_flex() -> Any:
-    return torch.compile(flex_attention)

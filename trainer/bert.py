@@ -14,9 +14,9 @@ from manifests import shards
 from manifests.errors import ModelError, RecipeError
 from trainer import checkpoint
 from trainer.architecture import Architecture
+from trainer.attention import positions_in_segment
 from trainer.config import ModelConfig, TrainConfig
 from trainer.hugging_face import Adapter, quiet, seeded
-from trainer.attention import positions_in_segment
 from trainer.origin import find_init
 from trainer.special_tokens import NAMES, SpecialIds, read_special
 from trainer.tokenizer import FILE

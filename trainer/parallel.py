@@ -143,6 +143,9 @@ def distribute(model: nn.Module, config: TrainConfig, grid: Grid, device: torch.
         assert isinstance(model, Decoder)
         model.keep_stage(grid.stage, grid.num_stages)
     model.to(device)
+    if half and device.type == "cuda":
+        # What autocast leaves in fp32 may be rounded in matrix products too (TF32); precision = "fp32" means it.
+        torch.set_float32_matmul_precision("high")
     if grid.num_tensor > 1:
         assert isinstance(model, Decoder)
         assert grid.mesh is not None

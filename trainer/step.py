@@ -104,10 +104,12 @@ def update(run: Run, step: int, batch: Batch, waited: float) -> StepResult:
             f"step {step}: the loss is {loss}, the gradient norm {grad_norm}. Lower optimizer.lr or raise "
             f"schedule.warmup_steps and start again in another --out; its rows are {run.data.train.rows(step)}."
         )
+    # Before the update is asked for: an accelerator then makes it while the host goes on to the next step.
+    host_by_segment = by_segment.cpu().numpy()
     lr = _apply(run, step)
     return StepResult(
         batch=batch,
-        by_segment=by_segment.cpu().numpy(),
+        by_segment=host_by_segment,
         sums=sums,
         loss=loss,
         num_targets=int(num_targets),

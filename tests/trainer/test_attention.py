@@ -21,7 +21,9 @@ def attended(path: Path, device: str, segment: Tensor, dtype: torch.dtype, backw
     generator = torch.Generator().manual_seed(0)
     shapes = [(*segment.shape, heads, CONFIG.head_width) for heads in (4, 2, 2)]
     made = [torch.randn(shape, generator=generator).to(device, dtype).requires_grad_(backward) for shape in shapes]
-    out = attend(made[0], made[1], made[2], Layout(segment.to(device), CONFIG, path))
+    # Compiled as in a layer where that makes the kernel that training uses.
+    run = torch.compile(attend) if path == "flex" and device == "cuda" else attend
+    out = run(made[0], made[1], made[2], Layout(segment.to(device), CONFIG, path))
     if backward:
         out.float().square().sum().backward()
     return [x.detach().float().cpu() for x in (out, *(x.grad for x in made if x.grad is not None))]
@@ -79,7 +81,7 @@ def test_flex_attention_equals_the_mask_in_bf16_on_an_accelerator() -> None:
     [
         ("cpu", False, 64, "documents"),
         ("cpu", True, 64, "mask"),
-        ("cuda", False, 64, "flex"),
+        ("cuda", False, 64, "mask"),
         ("cuda", True, 128, "flex"),
         ("cuda", True, 8, "mask"),
         ("mps", False, 64, "mask"),

@@ -13,8 +13,10 @@ from trainer.context import Context
 from trainer.loop import train
 from trainer.model import Decoder
 
-# Dynamo looks at gradients of all that comes into a graph.
-pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")
+# Dynamo looks at gradients of all that comes into a graph; the compiler's own modules use what torch calls old.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:The .grad attribute of a Tensor:UserWarning", "ignore:`torch.jit:DeprecationWarning"
+)
 CONFIG = ModelConfig(layers=3, width=64, heads=4, kv_heads=2, hidden=32)
 
 

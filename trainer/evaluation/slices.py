@@ -82,9 +82,14 @@ class SliceSums:
             self.totals[kind].index_add_(1, torch.from_numpy(place).to(sums.device), sums)
 
     def add_over_workers(self, context: Context, *others: Tensor) -> None:
-        """Add up what all workers have seen; others: float64, added up in the same message."""
+        """Add up what all workers have seen; others: float64, added up in the same message. Nothing is added after it.
+
+        The sums are brought to the host at once: asked for later, they wait for all that an accelerator has to do.
+        """
         measures = (self.measures[name] for name in sorted(self.measures))
         context.add_over_workers(*self.totals.values(), *measures, *others)
+        self.totals = {kind: total.cpu() for kind, total in self.totals.items()}
+        self.measures = {name: total.cpu() for name, total in self.measures.items()}
 
     def all(self) -> Figures:
         """The figures of all segments."""
