@@ -21,8 +21,8 @@ from manifests.lock import locked
 from trainer.ablation.arms import Arm, Report, make_arms, run_all, runs_of
 from trainer.ablation.held_out import HeldOut, documents_of, overlaps, slices
 from trainer.ablation.plan import Plan, check, held_out_sets, letter
+from trainer.paired import PairedDifference, holm, paired_difference, seeds_needed
 from trainer.run_files import absolute
-from trainer.statistics import PairedDifference, holm, paired_difference, seeds_needed
 
 RESULT = "ablation.json"
 FORMAT = "gristmill-ablation/1"

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from manifests.errors import RecipeError
-from trainer.statistics import MAX_PAIRS, holm, paired_difference, power, seeds_needed
+from trainer.paired import MAX_PAIRS, holm, paired_difference, power, seeds_needed
 
 
 def test_a_difference_counted_by_hand():
