@@ -4,9 +4,9 @@ import torch
 
 from manifests.errors import RecipeError
 from trainer.checkpoint import read_model
+from trainer.evaluation.scoring import evaluation_mode
 
 
-@torch.no_grad()
 def generate(checkpoint_dir: str, prompt_ids: list[int], num_tokens: int, temperature: float, seed: int) -> list[int]:
     """Up to num_tokens ids that follow the prompt; fewer where the model ends the text.
 
@@ -18,13 +18,14 @@ def generate(checkpoint_dir: str, prompt_ids: list[int], num_tokens: int, temper
     _check(prompt_ids, temperature, state.vocab_size)
     generator = torch.Generator().manual_seed(seed)
     ids = list(prompt_ids)
-    for _ in range(num_tokens):
-        context = torch.tensor([ids[-state.length :]])
-        logits_V = model(context, torch.zeros_like(context))[0, -1]
-        following = _choose(logits_V, temperature, generator)
-        if following == state.end_of_text_id:
-            break
-        ids.append(following)
+    with evaluation_mode(model):
+        for _ in range(num_tokens):
+            context = torch.tensor([ids[-state.length :]])
+            logits_V = model(context, torch.zeros_like(context))[0, -1]
+            following = _choose(logits_V, temperature, generator)
+            if following == state.end_of_text_id:
+                break
+            ids.append(following)
     return ids[len(prompt_ids) :]
 
 

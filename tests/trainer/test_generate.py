@@ -30,6 +30,14 @@ def test_temperature_zero_does_not_depend_on_the_seed(checkpoint: str) -> None:
     assert generate(checkpoint, [5, 6, 7], 8, 0.0, seed=2) == ids
 
 
+def test_dropout_is_for_training_alone(tmp_path: Path) -> None:
+    counting_corpus(tmp_path / "corpus")
+    config = small_config(optimizer={"lr": 0.02}, model={**small_config().model.model_dump(), "dropout": 0.5})
+    folder = str(train([str(tmp_path / "corpus")], config, str(tmp_path / "run"), Context())["checkpoint"])
+    found = [generate(folder, [5, 6, 7], 12, 1.0, seed=1) for _ in range(4)]
+    assert found == [found[0]] * 4
+
+
 def test_a_text_may_grow_beyond_the_context(checkpoint: str) -> None:
     ids = generate(checkpoint, list(range(1, 41)), 3, 0.0, seed=0)
     assert ids == generate(checkpoint, list(range(9, 41)), 3, 0.0, seed=0)
