@@ -22,9 +22,10 @@ class EventLog:
     def __init__(self, out: str, last_step: int) -> None:
         """Cut out what is of steps after last_step."""
         folder = shards.join(out, FOLDER)
-        names = [name for name in shards.list_files(folder) if name.startswith(PREFIX)]
-        for name in names:
-            _keep(shards.join(folder, name), int(name.removeprefix(PREFIX)), last_step)
+        for name in shards.list_files(folder):
+            first_step = name.removeprefix(PREFIX)
+            if name.startswith(PREFIX) and first_step.isdecimal():  # others are of other programs
+                _keep(shards.join(folder, name), int(first_step), last_step)
         self.uri = shards.join(folder, f"{PREFIX}{last_step + 1:010d}")
         self._data = bytearray(_record(_event(wall_time=time.time(), file_version=VERSION)))
         shards.write_bytes(self.uri, bytes(self._data))

@@ -72,6 +72,15 @@ def test_steps_that_a_crash_has_undone_are_cut_out(tmp_path: Path) -> None:
     assert steps(out) == [1, 2, 3]
 
 
+def test_event_files_of_other_programs_are_left_as_they_are(tmp_path: Path) -> None:
+    out = str(tmp_path)
+    logged(out, 0, 1, 2)
+    foreign = tmp_path / "tensorboard" / "events.out.tfevents.1700000000.host"
+    foreign.write_bytes(b"of another program")
+    logged(out, 0, 1)
+    assert foreign.read_bytes() == b"of another program"
+
+
 def test_an_event_that_was_cut_off_by_a_crash_is_left_out(tmp_path: Path) -> None:
     out = str(tmp_path)
     path = Path(logged(out, 0, 1, 2).uri)
