@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from trainer.draws import draw
+from trainer.dropout import dropout_seeds
+from trainer.model import Decoder
 from trainer.objectives.base import Losses, Objective
 from trainer.parallel import Grid
 from trainer.stream import Batch
@@ -53,7 +55,7 @@ class WholePasses:
         found = []
         for number, part in enumerate(parts):
             tensors = self.objective.tensors(part, self.device)
-            seed_dropout(self.seed, step, self.grid, number)
+            seed_dropout(self.model, self.seed, step, part, (self.grid.data_rank, self.grid.stage, number))
             with torch.set_grad_enabled(step is not None), self.autocast:
                 losses = self.objective.losses(self.model, tensors)
             if step is not None:
@@ -62,14 +64,20 @@ class WholePasses:
         return joined(found, self.grid)
 
 
-def seed_dropout(seed: int, step: int | None, grid: Grid, number: int) -> None:
-    """Make what is drawn in a forward pass a function of the step and the rows, so that resumed runs repeat it.
+def seed_dropout(model: nn.Module, seed: int, step: int | None, part: Batch, place: tuple[int, int, int]) -> None:
+    """Make what the next forward pass drops a function of the samples, so that any arrangement of workers repeats it.
 
-    Workers that share matrices drop the same of their common activations; stages drop each their own.
+    That holds for our decoder. What transformers' models and low-rank updates drop is a function of the step and
+    `place` (data_rank, stage, number of the micro-batch): it repeats after a resume on the same arrangement alone.
     """
-    if step is not None:
-        counters = (np.array([place]) for place in (step, grid.data_rank, grid.stage, number))
-        torch.manual_seed(int(draw(f"dropout {seed}", *counters)[0]))
+    if step is None:
+        return
+    for module in model.modules():
+        if isinstance(module, Decoder):
+            device = next(module.parameters()).device
+            module.dropout_seeds_B = dropout_seeds(seed, part.samples, device) if module.config.dropout else None
+    counters = (np.array([counter]) for counter in (step, *place))
+    torch.manual_seed(int(draw(f"dropout {seed}", *counters)[0]))
 
 
 def sums_of(losses: Losses, num_segments: int) -> Sums:
