@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,17 +33,6 @@ class Ema:
         for name, parameter in model.named_parameters():
             if name in self.shadow:
                 self.shadow[name].lerp_(parameter.detach().float(), weight)
-
-    def state_dict(self) -> dict[str, Any]:
-        """{num_updates: int64 tensor, shadow: name -> fp32}; the tensors are the live ones, not copies."""
-        return {"num_updates": self.num_updates, "shadow": dict(self.shadow)}
-
-    @torch.no_grad()
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Copy a state in, tensor by tensor; its names must be those of this model."""
-        self.num_updates.copy_(state["num_updates"])
-        for name, average in self.shadow.items():
-            average.copy_(state["shadow"][name])
 
     @contextlib.contextmanager
     def swapped(self, model: nn.Module) -> Iterator[None]:

@@ -54,18 +54,6 @@ def test_the_own_weights_come_back_also_after_an_error() -> None:
     assert model.weight.item() == 3.0
 
 
-def test_a_resumed_average_goes_on_as_if_it_had_not_stopped() -> None:
-    model = model_of(4.0)
-    ema = Ema(model, 0.5)
-    ema.update(model)
-    saved = {"num_updates": ema.num_updates.clone(), "shadow": {"weight": ema.shadow["weight"].clone()}}
-    assert saved == ema.state_dict()
-    again = Ema(model_of(0.0), 0.5)
-    again.load_state_dict(saved)
-    again.update(model_of(1.0))
-    assert float(again.shadow["weight"]) == averaged([4.0, 1.0], 0.5)
-
-
 def test_frozen_weights_are_not_averaged() -> None:
     model = nn.Linear(2, 2)
     model.weight.requires_grad_(False)
