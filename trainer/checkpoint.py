@@ -60,6 +60,11 @@ class State(BaseModel):
     tensors: dict[str, Stored] = {}
     files: dict[str, str] = {}  # name -> SHA-256
 
+    @property
+    def has_averages(self) -> bool:
+        """Whether averaged weights were kept beside the last ones."""
+        return any(name.startswith("average/") for name in self.tensors)
+
 
 class Saver:
     """Writes checkpoints while training goes on, one at a time. Every worker has one and calls it at the same steps.
@@ -168,10 +173,10 @@ def read_state(folder: str) -> State:
     return state
 
 
-def read_model(folder: str) -> tuple[nn.Module, State]:
+def read_model(folder: str, *, averaged: bool = True) -> tuple[nn.Module, State]:
     """The model of a checkpoint, on the CPU, low-rank updates merged into its weights, and its state.
 
-    Of a run with ema_decay these are the averaged weights.
+    averaged: of a run with ema_decay the averaged weights, which its validation has measured; else the last ones.
     """
     state = read_state(folder)
     model: nn.Module
@@ -180,20 +185,21 @@ def read_model(folder: str) -> tuple[nn.Module, State]:
     else:
         model = build(state.architecture, state.config.seed)
     if state.config.lora is None:
-        _load_weights(folder, state, model)
+        _load_weights(folder, state, model, averaged)
         return model, state
     from trainer.lora import add_lora, merge_lora
 
     add_lora(model, state.config.lora, state.config.seed, train_head=False)
-    _load_weights(folder, state, model)
+    _load_weights(folder, state, model, averaged)
     return merge_lora(model), state
 
 
-def _load_weights(folder: str, state: State, model: nn.Module) -> None:
-    weights = model.state_dict()
-    _load(folder, state, {f"model/{name}": tensor for name, tensor in weights.items()})
-    averages = {f"average/{name}": tensor for name, tensor in weights.items() if f"average/{name}" in state.tensors}
-    _load(folder, state, averages)
+def _load_weights(folder: str, state: State, model: nn.Module, averaged: bool) -> None:
+    def stored(name: str) -> str:
+        average = f"average/{name}"  # of weights that are trained alone
+        return average if averaged and average in state.tensors else f"model/{name}"
+
+    _load(folder, state, {stored(name): tensor for name, tensor in model.state_dict().items()})
 
 
 def model_tensors(model: nn.Module, optimizers: list[Optimizer], ema: Ema | None) -> dict[str, Tensor]:

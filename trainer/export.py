@@ -77,9 +77,9 @@ def read_trained(path: str, use_ema: bool = False) -> Trained:
     kind, folder = find_init(path)
     if kind != "checkpoint":
         raise InputError(f"{path}: is in the Hugging Face layout already. Name a checkpoint or a run.")
-    if use_ema:
+    model, state = checkpoint.read_model(folder, averaged=use_ema)
+    if use_ema and not state.has_averages:
         raise RecipeError(f"{folder}: holds no averaged weights. Train with ema_decay, or leave out --ema.")
-    model, state = checkpoint.read_model(folder)
     paths = _data_paths(folder)
     return Trained(model, state, folder, paths, _tokenizer(folder, state, paths))
 

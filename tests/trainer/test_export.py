@@ -13,6 +13,7 @@ from trainer.context import Context
 from trainer.export import export
 from trainer.llama_layout import import_model
 from trainer.loop import train
+from trainer.quantize import export_int8
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +123,21 @@ def test_a_model_of_the_transformers_library_goes_back_to_it(folder: Path, tmp_p
 def test_an_average_that_was_not_kept_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="holds no averaged weights. Train with ema_decay"):
         export(str(folder / "run"), str(tmp_path / "out"), use_ema=True)
+
+
+def test_the_last_weights_are_exported_and_with_ema_the_averaged_ones(folder: Path, tmp_path: Path) -> None:
+    train([str(folder / "corpus")], small_config(ema_decay=0.9), str(tmp_path / "run"), Context())
+    checkpoint = list_checkpoints(str(tmp_path / "run"))[-1]
+    for use_ema, name in ((False, "last"), (True, "averaged")):
+        weights = read_model(checkpoint, averaged=use_ema)[0].state_dict()
+        export(checkpoint, str(tmp_path / name), use_ema)
+        written = import_model(str(tmp_path / name))[0].state_dict()
+        assert written.keys() == weights.keys()
+        assert all(torch.equal(written[key], weights[key]) for key in weights)
+        export_int8(checkpoint, str(tmp_path / f"int8-{name}"), use_ema)
+        rough = import_model(str(tmp_path / f"int8-{name}"))[0].state_dict()
+        assert torch.equal(rough["model.norm.weight"], weights["model.norm.weight"])  # a vector stays fp32
+        is_told = "the averaged weights" in (tmp_path / name / "README.md").read_text()
+        assert is_told == use_ema
+    last, averaged = (import_model(str(tmp_path / name))[0].state_dict() for name in ("last", "averaged"))
+    assert not torch.equal(last["model.norm.weight"], averaged["model.norm.weight"])
