@@ -14,8 +14,7 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 from trainer.config import TrainConfig
 from trainer.data import Data, open_data
 from trainer.stream import Batch
-
-IGNORED = -100  # torch's and transformers' label of what is no target
+from trainer.token_losses import IGNORED
 
 
 class Batches(IterableDataset[Batch]):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-IGNORED = -100  # in the place of a target where there is none
+IGNORED = -100  # torch's and transformers' label of what is no target
 # 512 MiB in fp32: chunks stay long enough (2,668 tokens of 50,304 words) for matrix products at full speed.
 MAX_LOGITS = 1 << 27
 

@@ -14,10 +14,10 @@ from trainer.__main__ import main
 from trainer.bert import MaskedBert, PairBert
 from trainer.checkpoint import latest_checkpoint, read_model
 from trainer.data import open_data
-from trainer.objectives.causal import IGNORED
 from trainer.objectives.masked import Masking
 from trainer.objectives.next_sentence import IS_OTHER, NextSentence
 from trainer.run_files import read_metrics, read_run
+from trainer.token_losses import IGNORED
 
 SMALL = (
     'objective = "{}"\nsteps = {}\nglobal_batch = 8\nmicro_batch = 4\neval_every = 30\ncheckpoint_every = 30\n'

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from trainer.objectives.causal import IGNORED, Causal, Tensors
+from trainer.objectives.causal import Causal, Tensors
+from trainer.token_losses import IGNORED
 
 Ids = list[int]
 

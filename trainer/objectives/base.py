@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.stream import Batch
+from trainer.token_losses import IGNORED, cross_entropy
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,12 @@ class Losses:
     def measure_sums(self) -> dict[str, Tensor]:
         """float64 (): the sum over targets of each measure."""
         return {name: torch.where(self.is_target, value, 0.0).double().sum() for name, value in self.measures.items()}
+
+
+def losses_of(logits_BTV: Tensor, target_BT: Tensor, number_BT: Tensor) -> Losses:
+    """The cross entropy of each target, int64, IGNORED where there is none. number: of the targets' segments."""
+    values = cross_entropy(logits_BTV.flatten(0, 1), target_BT.flatten()).view_as(target_BT)
+    return Losses(values, target_BT != IGNORED, number_BT)
 
 
 class Objective(Protocol):

@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from trainer.model import Decoder
-from trainer.objectives.base import Losses, on_device
+from trainer.objectives.base import Losses, losses_of, on_device
 from trainer.stream import Batch
-from trainer.token_losses import IGNORED as IGNORED
-from trainer.token_losses import cross_entropy
+from trainer.token_losses import IGNORED
 
 
 @dataclass(frozen=True)
@@ -49,16 +48,7 @@ class Causal:
         return Tensors(*on_device(arrays, device))
 
     def losses(self, model: nn.Module, tensors: Tensors) -> Losses:
-        if isinstance(model, Decoder):
-            return _losses(model(tensors.inputs, tensors.segment, tensors.target), tensors)
-        return losses_of(model(tensors.inputs, tensors.segment), tensors)
-
-
-def losses_of(logits_BTV: Tensor, tensors: Tensors) -> Losses:
-    """The cross entropy of each target."""
-    values = cross_entropy(logits_BTV.flatten(0, 1), tensors.target.flatten())
-    return _losses(values.view_as(tensors.target), tensors)
-
-
-def _losses(values_BT: Tensor, tensors: Tensors) -> Losses:
-    return Losses(values_BT, tensors.target != IGNORED, tensors.number)
+        if not isinstance(model, Decoder):
+            return losses_of(model(tensors.inputs, tensors.segment), tensors.target, tensors.number)
+        values_BT = model(tensors.inputs, tensors.segment, tensors.target)
+        return Losses(values_BT, tensors.target != IGNORED, tensors.number)

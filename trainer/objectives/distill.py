@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from manifests.errors import RecipeError
 from trainer.config import DistillConfig
-from trainer.objectives.base import Losses
-from trainer.objectives.causal import Causal, Tensors, losses_of
+from trainer.objectives.base import Losses, losses_of
+from trainer.objectives.causal import Causal, Tensors
 from trainer.stream import Batch
 
 
@@ -35,7 +35,7 @@ class Distill(Causal):
     def losses(self, model: nn.Module, tensors: Tensors) -> Losses:
         """See Objective. Raises RecipeError if the teacher has another vocabulary."""
         logits_BTV = model(tensors.inputs, tensors.segment)
-        plain = losses_of(logits_BTV, tensors)
+        plain = losses_of(logits_BTV, tensors.target, tensors.number)
         if not torch.is_grad_enabled():
             return plain
         with torch.no_grad():

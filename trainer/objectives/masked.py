@@ -15,16 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.config import MaskingConfig, TrainConfig
 from trainer.draws import below, draw, fraction
-from trainer.objectives.base import Losses, on_device
-from trainer.objectives.causal import IGNORED
+from trainer.objectives.base import Losses, losses_of, on_device
 from trainer.order import Rows
 from trainer.special_tokens import SpecialIds, read_special
 from trainer.stream import Batch
+from trainer.token_losses import IGNORED
 
 if TYPE_CHECKING:
     from trainer.data import Data
@@ -91,12 +90,6 @@ class Tensors:
     number: Tensor
 
 
-def token_losses(logits_BTV: Tensor, target_BT: Tensor) -> Tensor:
-    """float32 (B, T): nats, 0 where the target is IGNORED."""
-    flat = logits_BTV.flatten(0, 1).float()
-    return F.cross_entropy(flat, target_BT.flatten(), ignore_index=IGNORED, reduction="none").view_as(target_BT)
-
-
 @dataclass(frozen=True)
 class Masked:
     """The objective of a MaskedBert: all length + 1 tokens of a row are seen."""
@@ -109,4 +102,4 @@ class Masked:
 
     def losses(self, model: nn.Module, tensors: Tensors) -> Losses:
         logits_BTV = model(tensors.inputs, tensors.segment)
-        return Losses(token_losses(logits_BTV, tensors.target), tensors.target != IGNORED, tensors.number)
+        return losses_of(logits_BTV, tensors.target, tensors.number)

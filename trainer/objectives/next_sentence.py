@@ -15,15 +15,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainer.draws import below
 from trainer.objectives.base import Losses, on_device
-from trainer.objectives.causal import IGNORED
-from trainer.objectives.masked import Masking, token_losses
+from trainer.objectives.masked import Masking
 from trainer.order import Rows
 from trainer.stream import Batch
+from trainer.token_losses import IGNORED, cross_entropy
 
 IS_NEXT, IS_OTHER = 0, 1  # transformers' labels
 # Rows of sequences are as long as the batch needs, in steps: few different shapes to compile and to allocate.
@@ -119,9 +118,8 @@ class NextSentence:
 
     def losses(self, model: nn.Module, tensors: Tensors) -> Losses:
         logits_BTV, label_logits_BT2 = model(tensors.inputs, tensors.sequence, tensors.part)
-        tokens = token_losses(logits_BTV, tensors.target).flatten()
-        logits_S2 = label_logits_BT2[tensors.row, tensors.place].float()
-        pairs = F.cross_entropy(logits_S2, tensors.label, ignore_index=IGNORED, reduction="none")
+        tokens = cross_entropy(logits_BTV.flatten(0, 1), tensors.target.flatten())
+        pairs = cross_entropy(label_logits_BT2[tensors.row, tensors.place], tensors.label)
         weight = self.masking.config.ratio * tensors.num_tokens
         pairs = pairs.detach() + weight * (pairs - pairs.detach())
         target = torch.cat([tensors.target.flatten(), tensors.label])

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.objectives.base import Losses, on_device
+from trainer.objectives.base import Losses, losses_of, on_device
 from trainer.stream import Batch
+from trainer.token_losses import IGNORED
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,5 @@ class Seq2seq:
 
     def losses(self, model: nn.Module, tensors: Tensors) -> Losses:
         logits_BTV = model(tensors.tokens, tensors.segment, tensors.is_answer)
-        target = tensors.tokens.masked_fill(~tensors.is_answer, -100)
-        values = F.cross_entropy(logits_BTV.flatten(0, 1).float(), target.flatten(), reduction="none")
-        return Losses(values.view_as(target), tensors.is_answer, tensors.number)
+        target = tensors.tokens.masked_fill(~tensors.is_answer, IGNORED)
+        return losses_of(logits_BTV, target, tensors.number)

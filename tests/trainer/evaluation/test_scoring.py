@@ -7,8 +7,9 @@ import torch
 
 from tests.trainer.evaluation.models import END_OF_TEXT, language_model, probable, uniform
 from trainer.config import ModelConfig
-from trainer.evaluation.scoring import IGNORED, Piece, continue_texts, score_texts, windows
+from trainer.evaluation.scoring import Piece, continue_texts, score_texts, windows
 from trainer.model import Decoder
+from trainer.token_losses import IGNORED
 
 SHAPE = ModelConfig(layers=2, width=16, heads=2, kv_heads=1, hidden=16, dropout=0.5)
 

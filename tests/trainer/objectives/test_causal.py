@@ -8,8 +8,9 @@ from tests.trainer.synthetic import Segments, make_corpus, train_rows
 from trainer.config import ModelConfig
 from trainer.model import Decoder
 from trainer.objectives.base import Losses
-from trainer.objectives.causal import IGNORED, Causal, target_mask
+from trainer.objectives.causal import Causal, target_mask
 from trainer.stream import Batch
+from trainer.token_losses import IGNORED
 
 ROW = Segments((("a", 0, (5, 6, 7, 0)), ("b", 1, (8, 9, 0))))
 CPU = torch.device("cpu")

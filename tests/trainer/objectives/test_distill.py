@@ -12,8 +12,9 @@ from tests.trainer.synthetic import END_OF_TEXT, Segments, make_corpus, small_co
 from trainer.config import DistillConfig, ModelConfig
 from trainer.context import Context
 from trainer.loop import train
-from trainer.objectives.causal import IGNORED, Tensors
+from trainer.objectives.causal import Tensors
 from trainer.objectives.distill import Distill
+from trainer.token_losses import IGNORED
 
 # Three tokens of two documents; the last of the first document and the padding have no target.
 TENSORS = Tensors(

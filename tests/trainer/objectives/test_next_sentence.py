@@ -12,10 +12,10 @@ from trainer.bert import make_bert
 from trainer.config import MaskingConfig, ModelConfig
 from trainer.data import Data, open_data
 from trainer.objectives import make_objective
-from trainer.objectives.causal import IGNORED
 from trainer.objectives.masked import Masking
 from trainer.objectives.next_sentence import IS_NEXT, IS_OTHER, NextSentence, Sequence, Tensors
 from trainer.stream import Batch
+from trainer.token_losses import IGNORED
 
 CPU = torch.device("cpu")
 SHAPE = ModelConfig(layers=2, width=32, heads=2, kv_heads=2, hidden=64)
