@@ -175,8 +175,9 @@ class PackedRows:
 
     def _read(self, block: int, columns: list[str]) -> pa.Table:
         shard, number = int(self.blocks.shards[block]), int(self.blocks.numbers[block])
+        file = self._open(shard)
         try:
-            return self._open(shard).read_row_group(number, columns=columns, use_threads=False)
+            return file.read_row_group(number, columns=columns, use_threads=False)
         except IntegrityError as error:
             raise IntegrityError(f"row group {number}: {error}") from error
 
