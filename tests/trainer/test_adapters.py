@@ -12,6 +12,9 @@ from tests.trainer.test_stream import one_row
 from trainer.adapters import Batches, Samples, example
 from trainer.data import open_data
 
+# torch warns of more workers than there are cores, however many those are here.
+pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
+
 
 def test_a_row_becomes_what_a_decoder_of_transformers_takes(tmp_path: Path) -> None:
     found = example(one_row(tmp_path).read(np.array([0])))
@@ -24,7 +27,6 @@ def test_a_row_becomes_what_a_decoder_of_transformers_takes(tmp_path: Path) -> N
     assert mask[8] == [0, 0, 0, 0, 0, 0, 0, 1, 1]
 
 
-@pytest.mark.filterwarnings("ignore:This DataLoader will create 3 worker processes")
 @pytest.mark.parametrize("num_workers", [0, 1, 2, 3])
 def test_every_batch_comes_once_and_in_order_for_any_number_of_workers(tmp_path: Path, num_workers: int) -> None:
     counting_corpus(tmp_path)
