@@ -50,10 +50,14 @@ def positions_in_segment(segment_BT: Tensor) -> Tensor:
 class Layout:
     """What attention and rotary positions need to know of a batch; made once, used by every layer.
 
-    segment_BT: int64, equal numbers side by side are one document.
+    segment_BT: int64, equal numbers side by side are one document. dropout_seeds_B: of the rows, see
+    trainer/dropout.py; they travel with the batch, so that layers computed again in the backward pass drop the same.
     """
 
-    def __init__(self, segment_BT: Tensor, config: ModelConfig, path: Path) -> None:
+    def __init__(
+        self, segment_BT: Tensor, config: ModelConfig, path: Path, dropout_seeds_B: Tensor | None = None
+    ) -> None:
+        self.dropout_seeds_B = dropout_seeds_B
         position_BT = positions_in_segment(segment_BT)
         half = config.head_width // 2
         frequency = config.rope_theta ** (-torch.arange(half, device=segment_BT.device, dtype=torch.float32) / half)

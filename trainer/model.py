@@ -12,6 +12,7 @@ from torch.distributed.tensor import DTensor, Replicate
 
 from trainer.attention import Layout, Path, attend, attention_path, rotate
 from trainer.config import ModelConfig
+from trainer.dropout import Dropout
 from trainer.token_losses import CrossEntropy, chunked_losses, cross_entropy, num_chunks
 
 INIT_STD = 0.02
@@ -49,17 +50,23 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    def __init__(self, config: ModelConfig) -> None:
+    places: Tensor
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.input_layernorm = nn.RMSNorm(config.width, eps=config.norm_epsilon)
         self.self_attn = Attention(config)
         self.post_attention_layernorm = nn.RMSNorm(config.width, eps=config.norm_epsilon)
         self.mlp = Mlp(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
+        # A tensor, for a number would have every layer compiled on its own.
+        self.register_buffer("places", torch.tensor([2 * layer, 2 * layer + 1]), persistent=False)
 
     def forward(self, x_BTW: Tensor, layout: Layout) -> Tensor:
-        x_BTW = x_BTW + self.dropout(self.self_attn(self.input_layernorm(x_BTW), layout))
-        out: Tensor = x_BTW + self.dropout(self.mlp(self.post_attention_layernorm(x_BTW)))
+        attended_BTW = self.self_attn(self.input_layernorm(x_BTW), layout)
+        x_BTW = x_BTW + self.dropout(attended_BTW, layout.dropout_seeds_B, self.places[0])
+        fed_BTW = self.mlp(self.post_attention_layernorm(x_BTW))
+        out: Tensor = x_BTW + self.dropout(fed_BTW, layout.dropout_seeds_B, self.places[1])
         return out
 
 
@@ -76,7 +83,7 @@ class Body(nn.Module):
     def __init__(self, config: ModelConfig, vocab_size: int) -> None:
         super().__init__()
         self.embed_tokens: nn.Embedding | None = nn.Embedding(vocab_size, config.width)
-        self.layers = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.layers = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
         self.norm: nn.RMSNorm | None = nn.RMSNorm(config.width, eps=config.norm_epsilon)
 
     def forward(self, x: Tensor, layout: Layout) -> Tensor:
@@ -95,6 +102,8 @@ class Decoder(nn.Module):
         self.config = config
         self.attention: Path | None = None  # None: what suits the device of a batch, without a compiler
         self.nats: CrossEntropy = cross_entropy
+        # Of the rows of the next forward pass, see trainer/dropout.py; without them nothing is dropped.
+        self.dropout_seeds_B: Tensor | None = None
         self.model = Body(config, vocab_size)
         self.lm_head = None if config.tied else nn.Linear(config.width, vocab_size, bias=False)
         self._initialise(seed)
@@ -107,7 +116,7 @@ class Decoder(nn.Module):
         for many tokens and words this needs much less memory than logits.
         """
         path = self.attention or attention_path(segment_BT.device.type, False, self.config.head_width)
-        x_BTW: Tensor = self.model(x, Layout(segment_BT, self.config, path))
+        x_BTW: Tensor = self.model(x, Layout(segment_BT, self.config, path, self.dropout_seeds_B))
         if self.model.norm is None:
             return x_BTW
         if target_BT is None:

@@ -48,6 +48,7 @@ class PipelinePasses:
     ) -> None:
         self.model, self.objective, self.grid, self.seed = model, objective, grid, config.seed
         self.device, self.autocast, length = settings
+        self.parts: Sequence[Batch] = []
         self.tensors: list[Tensors] = []
         self.num_segments: list[int] = []
         self.found: list[Sums] = []
@@ -70,6 +71,7 @@ class PipelinePasses:
     def run(self, parts: Sequence[Batch], step: int | None) -> Sums:
         """See Passes."""
         self.model.train(step is not None)
+        self.parts = parts
         self.tensors = [self.objective.tensors(part, self.device) for part in parts]
         self.num_segments = [part.total_segments for part in parts]
         self.found, self.step = [], step
@@ -89,7 +91,8 @@ class PipelinePasses:
         """A micro-batch through this stage: hidden states for the next stage, or the summed loss."""
         tensors = self.tensors[number]
         x = tensors.inputs if hidden_BTW is None else hidden_BTW
-        seed_dropout(self.seed, self.step, self.grid, number)
+        place = self.grid.data_rank, self.grid.stage, number
+        seed_dropout(self.model, self.seed, self.step, self.parts[number], place)
         with self.autocast:
             if self.grid.stage < self.grid.num_stages - 1:
                 out: Tensor = self.model(x, tensors.segment)

@@ -14,7 +14,7 @@ from trainer.objectives.causal import Causal
 from trainer.parallel import Grid, check_parallel, make_grid
 from trainer.run_files import read_metrics
 
-MODEL = {"layers": 4, "width": 16, "heads": 4, "kv_heads": 2, "hidden": 32}
+MODEL = {"layers": 4, "width": 16, "heads": 4, "kv_heads": 2, "hidden": 32, "dropout": 0.1}
 
 
 def config(tied: bool = True, **parallel: object) -> TrainConfig:
