@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 from pydantic import BaseModel
 
-from cluster import classifier, exporting, show
+from cluster import classifier, exporting, losses, show
 
 app = typer.Typer(
     name="gristmill",
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.add_typer(classifier.app, name="classifier")
 app.command()(exporting.export)
 app.command()(exporting.prune)
+app.command()(losses.losses)
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 
@@ -92,19 +93,26 @@ def verify(out: OutDir, as_json: AsJson = False) -> None:
 
 @app.command()
 def explain(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="A corpus, or a training run for --step.")],
-    document: Annotated[str | None, typer.Argument(metavar="DOC_ID|URL", help="Document to explain.")] = None,
-    step: Annotated[int | None, typer.Option(min=1, help="Training step whose documents to name.")] = None,
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A corpus, or a training run.")],
+    document: Annotated[str | None, typer.Argument(metavar="DOC_ID|URL", help="Document of a corpus.")] = None,
+    step: Annotated[int | None, typer.Option(min=1, help="Of a run: name the documents of this step.")] = None,
+    read: Annotated[
+        str | None,
+        typer.Option("--document", metavar="DOC_ID|URL", help="Of a run: name the steps that read this document."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Tell what became of a document and why, or which documents a training step saw."""
+    """Tell what became of a document and why, which documents a training step saw, or which steps saw a document."""
     from cluster import explaining
 
-    if (document is None) == (step is None):
-        raise typer.BadParameter("give either a document id or URL, or --step N.")
+    if sum(asked is not None for asked in (document, step, read)) != 1:
+        raise typer.BadParameter("give one of a document of a corpus, --step N and --document ID of a run.")
     if step is not None:
         documents = explaining.explain_step(folder, step)
         _print(documents, as_json, lambda console: show.step(console, step, documents))
+    elif read is not None:
+        seen = explaining.explain_seen(folder, read)
+        _print(seen, as_json, lambda console: show.seen(console, seen))
     else:
         explained = explaining.explain_document(folder, str(document))
         _print(explained, as_json, lambda console: show.explained(console, explained))

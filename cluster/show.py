@@ -10,7 +10,7 @@ from rich.text import Text
 
 if TYPE_CHECKING:  # the command line starts without loading what only some commands need
     from cluster.doctor import Check
-    from cluster.explaining import Explained
+    from cluster.explaining import Explained, Seen
     from cluster.removing import Removed
     from corpus.diff import Difference
     from corpus.verify import Verified
@@ -159,9 +159,18 @@ def passing_sign(bound: dict[str, Any]) -> str:
 
 
 def step(console: Console, number_of_step: int, documents: list[dict[str, Any]]) -> None:
-    """The documents of a training step."""
-    columns = ["row", "num_tokens", "doc_id", "source", "file", "offset", "url"]
+    """The documents of a training step, with their losses where the run has written them."""
+    place = ["line"] if "line" in documents[0] else ["offset", "url"]
+    columns = ["row", "num_tokens", "loss", "bits_per_byte", "doc_id", "source", "file", *place]
     console.print(table(f"step {number_of_step}: {len(documents)} segments", documents, columns))
+
+
+def seen(console: Console, result: "Seen") -> None:
+    """Where a document comes from, and the steps that read it."""
+    console.print(table("document", result.documents))
+    title = f"read {len(result.steps):,} times in steps 1 to {result.last_step:,}"
+    columns = ["step", "row", "doc_id", "segment_start", "num_targets", "loss", "bits_per_byte"]
+    console.print(table(title, result.steps, columns))
 
 
 def whatif(console: Console, result: "WhatIf") -> None:

@@ -15,6 +15,7 @@ from filters.refinedweb import RefinedWeb
 from filters.refinedweb_urls import RefinedWebUrls
 from filters.repeated_substrings import RepeatedSubstrings
 from filters.toxicity import Toxicity
+from filters.trained_loss import TrainedLoss
 from filters.url import Url
 
 FILTERS: dict[str, type[Filter]] = {
@@ -29,6 +30,7 @@ FILTERS: dict[str, type[Filter]] = {
     "perplexity": Perplexity,
     "quality": Quality,
     "toxicity": Toxicity,
+    "trained_loss": TrainedLoss,
     "pii": Pii,
     "repeated_substrings": RepeatedSubstrings,
     "decontaminate": Decontaminate,

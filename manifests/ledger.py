@@ -18,18 +18,20 @@ def ledger_files(out: str) -> list[str]:
 
 def scan(out: str, columns: Sequence[str] | None = None) -> pl.LazyFrame:
     """The whole ledger, lazily, in the order of units and records."""
-    files = ledger_files(out)
-    if shards.is_local(out):
-        frame = pl.scan_parquet([shards.filesystem(shards.join(out, name))[1] for name in files], glob=False)
-    else:
-        import pyarrow.dataset  # takes 0.2 s, for it imports pandas
-        import pyarrow.fs
-
-        fs, root = shards.filesystem(out)
-        paths = [shards.join(root, name) for name in files]
-        handler = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(fs))
-        frame = pl.scan_pyarrow_dataset(pyarrow.dataset.dataset(paths, filesystem=handler))
+    frame = scan_parquet([shards.join(out, name) for name in ledger_files(out)])
     return frame if columns is None else frame.select(columns)
+
+
+def scan_parquet(uris: Sequence[str]) -> pl.LazyFrame:
+    """Parquet files of one file system one after another, lazily; at least one."""
+    paths = [shards.filesystem(uri)[1] for uri in uris]
+    if shards.is_local(uris[0]):
+        return pl.scan_parquet(paths, glob=False)
+    import pyarrow.dataset  # takes 0.2 s, for it imports pandas
+    import pyarrow.fs
+
+    handler = pyarrow.fs.PyFileSystem(pyarrow.fs.FSSpecHandler(shards.filesystem(uris[0])[0]))
+    return pl.scan_pyarrow_dataset(pyarrow.dataset.dataset(paths, filesystem=handler))
 
 
 def counts(out: str) -> dict[str, dict[str, int]]:

@@ -163,6 +163,23 @@ def packed_schema(token_type: pa.DataType, length: int) -> pa.Schema:
     )
 
 
+# What `gristmill losses` writes of a training run: a row for each document, sorted by doc_id.
+DOCUMENT_LOSSES = pa.schema(
+    [
+        pa.field("doc_id", pa.string(), nullable=False),
+        pa.field("source", pa.string(), nullable=False),
+        # Of all its parts, each when it was read for the last time, before the update of that step.
+        pa.field("num_targets", pa.int64(), nullable=False),
+        pa.field("num_times", pa.int64(), nullable=False),  # that its most read part was read
+        pa.field("last_step", pa.int64(), nullable=False),
+        pa.field("loss", pa.float64(), nullable=False),  # nats per target
+        pa.field("bits_per_byte", pa.float64()),  # null where no text was predicted
+        # Beyond the bits per byte of all that the same steps read: a model is better at the end of a run.
+        pa.field("excess_bits_per_byte", pa.float64()),
+    ]
+)
+
+
 def require(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
     """Return the table with exactly the schema's columns in order; raise SchemaMismatch naming what differs."""
     for field in schema:

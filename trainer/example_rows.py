@@ -102,10 +102,11 @@ class ExampleRows:
         )
 
     def documents(self, row: int) -> dict[str, list[Any]]:
-        """The segments of a row: lists segment_doc (file:line), segment_source (number), segment_length (tokens)."""
+        """The segments of a row: lists segment_doc (file:line), segment_start (0), segment_source, segment_length."""
         segments = self._rows[row]
         return {
             "segment_doc": [segment.document for segment in segments],
+            "segment_start": [0 for _ in segments],
             "segment_source": [segment.source for segment in segments],
             "segment_length": [len(segment.tokens) for segment in segments],
         }

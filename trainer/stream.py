@@ -125,7 +125,9 @@ class RowReader(Protocol):
         """These rows, in this order. rows: int64 (num_rows,); none give a batch without rows."""
 
     def documents(self, row: int) -> dict[str, list[Any]]:
-        """The segments of a row: lists segment_doc (ids), segment_source (numbers), segment_length (tokens)."""
+        """The segments of a row: lists segment_doc (ids), segment_start (places in documents), segment_source (numbers)
+        and segment_length (tokens).
+        """
 
     def segments(self, rows: Rows) -> pa.Table:
         """The segments of these rows, in their order: row, segment_doc (id), segment_start (place in its document)."""

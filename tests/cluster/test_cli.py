@@ -28,16 +28,18 @@ SURFACE = {
     "diff": ["first", "second", "--json"],
     "doctor": ["recipe", "--warm"],
     "export": ["run", "--out", "--ema", "--int8", "--json"],
-    "explain": ["folder", "document", "--step", "--json"],
+    "evaluate": ["model", "--data", "--choices", "--generate", "--bias", "--max-tokens", "--json"],
+    "explain": ["folder", "document", "--step", "--document", "--json"],
     "filters": ["rule"],
     "remove": [
         *("folder", "--ids", "--urls", "--domains", "--near", "--out", "--run", "--runner", "--address", "--json"),
     ],
+    "losses": ["run", "--out", "--json"],
     "prune": ["run", "--out", "--sparsity", "--json"],
     "report": ["out", "--json"],
     "sample": ["folder", "--seed", "--pages"],
     "submit": ["recipe", "--out", "--address", "--follow", "--no-follow", "--set"],
-    "train": ["manifest", "--config", "--out", "--workers", "--address"],
+    "train": ["data", "--config", "--out", "--workers", "--address"],
     "verify": ["out", "--json"],
     "whatif": ["out", "--set", "--json"],
 }
@@ -80,8 +82,8 @@ def test_every_command_explains_itself_and_stands_in_the_readme(run, command):
         (["build", "r.toml", "--out", "o", "--num-cpus", "1", "--runner", "local"], "--num-cpus is for a Ray"),
         (["build", "r.toml", "--out", "o", "--num-cpus", "1", "--address", "auto"], "--num-cpus is for a Ray"),
         (["build", "r.toml", "--out", "o", "--address", "auto", "--runner", "local"], "--address is for --runner ray"),
-        (["explain", "corpus"], "give either a document id or URL, or --step N"),
-        (["explain", "corpus", "a", "--step", "1"], "give either a document id or URL, or --step N"),
+        (["explain", "corpus"], "give one of a document of a corpus, --step N and --document ID"),
+        (["explain", "corpus", "a", "--step", "1"], "give one of a document of a corpus, --step N and --document ID"),
         (["explain", "corpus", "--step", "0"], "--step"),
         (["remove", "corpus"], "give at least one of --ids, --urls and --domains"),
         (["remove", "corpus", "--ids", "a", "--address", "auto"], "--address is for --runner ray"),
@@ -235,7 +237,8 @@ def test_json_of_the_reading_commands_is_json(run, sample_corpus, a_run):
     assert found["report"] == parsed((sample_corpus / "report.json").read_text("utf-8"))
     assert found["verify"]["problems"] == []
     assert found["explain"][0]["row"] == kept
-    assert {"doc_id", "source", "file", "offset", "url", "row", "num_tokens"} == set(found["step"][0])
+    names = {"row", "segment_start", "num_tokens", "doc_id", "source", "file", "offset", "url"}
+    assert names | {"num_targets", "loss", "bits_per_byte"} == set(found["step"][0])
     assert found["whatif"]["total"]["kept_after"] < found["whatif"]["total"]["kept_before"]
     assert found["diff"]["changes"] == []
 
