@@ -6,6 +6,7 @@ depend on how workers shared the model: any other number and arrangement of them
 """
 
 import contextlib
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,12 +30,16 @@ from trainer.config import TrainConfig, different_keys
 from trainer.context import Context
 from trainer.ema import Ema
 from trainer.model import Decoder
+from trainer.precision import Precision
 from trainer.stopping import Stopper
 from trainer.storage import Reader, Stored, Writer
 
-FORMAT = "gristmill-checkpoint/2"
+FORMAT = "gristmill-checkpoint/3"
 FOLDER = "checkpoints"
 STATE = "state.json"
+_NAME = re.compile(r"step-\d{8}")
+# Once for the process: checkpoints are written by a thread, and filters for a block alone are not safe among threads.
+warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
 
 
 class State(BaseModel):
@@ -51,6 +56,7 @@ class State(BaseModel):
     manifest_digest: str
     schedule: list[dict[str, Any]] = []  # the mixture that the samples were read by
     config: TrainConfig
+    precision: Precision  # that "auto" stood for where the run began
     vocab_size: int
     length: int  # longest context the model was trained on, in tokens
     end_of_text_id: int
@@ -100,9 +106,10 @@ class Saver:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         try:
             self.wait()
-        except GristmillError:
+        except Exception as failed:
             if error is None:
                 raise
+            error.add_note(f"the last checkpoint was not written: {failed}")
         finally:
             self._thread.shutdown()
 
@@ -128,28 +135,27 @@ def _remove_old(out: str, num_kept: int) -> None:
     """Remove all but the last whole checkpoints, and what crashes have left of others."""
     root = shards.join(out, FOLDER)
     kept = {folder.rsplit("/", 1)[1] for folder in list_checkpoints(out)[-num_kept:]}
-    for name in sorted({path.split("/", 1)[0] for path in shards.list_files(root)} - kept):
+    names = {path.split("/", 1)[0] for path in shards.list_files(root)}
+    for name in sorted(name for name in names - kept if _NAME.fullmatch(name)):  # anything else is the user's
         shards.remove(shards.join(root, name, STATE))  # first: without it the rest is no checkpoint
         shards.remove(shards.join(root, name))
 
 
 @contextlib.contextmanager
 def _plainly() -> Iterator[None]:
-    """Raise our own errors as they are, and say nothing of a single process."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
-        try:
-            yield
-        except CheckpointException as error:
-            own = next((cause for cause, _ in error.failures.values() if isinstance(cause, GristmillError)), None)
-            raise own or RuntimeError(str(error)) from error
+    """Raise our own errors as they are."""
+    try:
+        yield
+    except CheckpointException as error:
+        own = next((cause for cause, _ in error.failures.values() if isinstance(cause, GristmillError)), None)
+        raise own or RuntimeError(str(error)) from error
 
 
 def list_checkpoints(out: str) -> list[str]:
     """Folders of the whole checkpoints of a run, oldest first."""
     root = shards.join(out, FOLDER)
     names = [path.removesuffix(f"/{STATE}") for path in shards.list_files(root) if path.endswith(f"/{STATE}")]
-    return [shards.join(root, name) for name in sorted(names)]
+    return [shards.join(root, name) for name in sorted(names) if _NAME.fullmatch(name)]
 
 
 def latest_checkpoint(out: str) -> str | None:
@@ -273,4 +279,9 @@ def check_same_run(folder: str, state: State, manifest_digest: str, config: Trai
         raise RecipeError(
             f"{folder}: was trained with {old}, the config says {new}. "
             "Give the same config to go on, or another --out for a new run."
+        )
+    if config.precision not in ("auto", state.precision):
+        raise RecipeError(
+            f"{folder}: was trained with precision = {state.precision!r}, the config says {config.precision!r}. "
+            f"Set {state.precision!r} or 'auto' to go on, or give another --out for a new run."
         )

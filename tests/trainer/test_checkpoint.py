@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ def state_at(step: int, keep: int = 2) -> State:
         samples_consumed=4 * step,
         manifest_digest="d1",
         config=small_config(keep_checkpoints=keep),
+        precision="fp32",
         vocab_size=20,
         length=32,
         end_of_text_id=0,
@@ -122,6 +124,18 @@ def test_only_the_last_checkpoints_are_kept_and_remains_of_crashes_are_removed(t
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["step-00000002", "step-00000010"]
 
 
+def test_what_training_did_not_write_is_left_alone(tmp_path: Path) -> None:
+    first = Path(save(tmp_path, state_at(1)))
+    names = ["best", "step-00000001.bak", "notes.txt"]
+    for name in names[:2]:
+        shutil.copytree(first, first.parent / name)
+    (first.parent / "notes.txt").write_text("mine")
+    save(tmp_path, state_at(2), state_at(3))
+    found = [f"{tmp_path}/checkpoints/step-0000000{step}" for step in (2, 3)]
+    assert list_checkpoints(str(tmp_path)) == found  # a copy is no step of the run, and does not count as one kept
+    assert sorted(path.name for path in first.parent.iterdir()) == sorted([*names, "step-00000002", "step-00000003"])
+
+
 def test_a_folder_without_its_state_is_no_checkpoint(tmp_path: Path) -> None:
     second = save(tmp_path, state_at(1), state_at(2))
     (Path(second) / STATE).unlink()
@@ -165,6 +179,19 @@ def test_a_write_that_failed_is_told_by_the_next_call(tmp_path: Path) -> None:
         saver.wait()
     with pytest.raises(StorageError, match="cannot be written"), saver:
         saver.save(state_at(2), model_tensors(*trained(), None))
+
+
+class Stopped(Exception):
+    """What ends a loop."""
+
+
+def test_the_error_that_ended_a_run_is_told_before_that_of_its_last_write(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").write_bytes(b"a file where the folder should be")
+    with pytest.raises(Stopped) as found, Saver(str(tmp_path), Context()) as saver:
+        saver.save(state_at(1), {"weight": torch.zeros(2)})  # a name without its kind of file: a bug, not ours to tell
+        raise Stopped
+    assert len(found.value.__notes__) == 1
+    assert found.value.__notes__[0].startswith("the last checkpoint was not written: ")
 
 
 def test_a_broken_state_file_is_an_integrity_error(tmp_path: Path) -> None:
