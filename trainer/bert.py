@@ -7,7 +7,6 @@ Source: Devlin et al. 2019.
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from manifests import shards
@@ -16,7 +15,7 @@ from trainer import checkpoint
 from trainer.architecture import Architecture
 from trainer.attention import positions_in_segment
 from trainer.config import ModelConfig, TrainConfig
-from trainer.hugging_face import Adapter, quiet, seeded
+from trainer.hugging_face import LOCAL, Adapter, check_loading, quiet, refusing, seeded
 from trainer.origin import find_init
 from trainer.special_tokens import NAMES, SpecialIds, read_special
 from trainer.tokenizer import FILE
@@ -148,6 +147,7 @@ def _bert_config(model: ModelConfig, vocab_size: int, length: int, end_of_text_i
         "max_position_embeddings": num_positions(length),
         "hidden_dropout_prob": model.dropout,
         "attention_probs_dropout_prob": model.dropout,
+        "layer_norm_eps": model.norm_epsilon,
         "tie_word_embeddings": model.tied,
         # None: what it names would get no gradient, and rows are padded with end of text, which is learnt.
         "pad_token_id": None,
@@ -187,16 +187,13 @@ def _load(folder: str, seed: int, data: "Data", *, next_sentence: bool) -> Bert:
 
     kind: Any = transformers.BertForPreTraining if next_sentence else transformers.BertForMaskedLM
     with seeded(seed), quiet():
-        try:
-            found = transformers.AutoConfig.from_pretrained(folder, local_files_only=True)
-            _check_fits(folder, found, data)
-            settings = {"local_files_only": True, "use_safetensors": True, "dtype": torch.float32}
-            inner = kind.from_pretrained(folder, attn_implementation=ATTENTION, **settings)
-        except (OSError, KeyError, RuntimeError, SafetensorError) as error:
-            raise ModelError(
-                f"{folder}: transformers cannot load it: {error}. Give init a local folder with config.json and "
-                "model.safetensors of a BERT."
-            ) from error
+        with refusing(folder, kind.__name__):
+            found = transformers.AutoConfig.from_pretrained(folder, **LOCAL)
+        _check_fits(folder, found, data)
+        with refusing(folder, kind.__name__):
+            settings = {"attn_implementation": ATTENTION, "use_safetensors": True, "output_loading_info": True}
+            inner, loading = kind.from_pretrained(folder, **LOCAL, **settings, dtype=torch.float32)
+        check_loading(folder, inner, loading, new_head=True)
         num_tokens = SpecialIds.of(read_special(data.tokenizer), data.vocab_size).num_tokens(data.vocab_size)
         if inner.config.vocab_size < num_tokens:
             inner.resize_token_embeddings(num_tokens)

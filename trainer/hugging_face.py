@@ -24,6 +24,8 @@ AUTO_CLASSES: Mapping[Kind, str] = {
     "seq2seq": "AutoModelForSeq2SeqLM",
     "classification": "AutoModelForSequenceClassification",
 }
+# Nothing is downloaded, and no code that comes with a model is run: without the second the library asks on stdin.
+LOCAL: Mapping[str, bool] = {"local_files_only": True, "trust_remote_code": False}
 
 
 @dataclass(frozen=True)
@@ -203,7 +205,7 @@ def from_folder(folder: str, kind: Kind, labels: tuple[str, ...], end_of_text_id
     Raises ModelError if there are no safetensors, or weights are missing, left over or of another shape.
     """
     inner, loading = _load(folder, kind, labels, seed)
-    _check_loading(folder, kind, inner, loading)
+    check_loading(folder, inner, loading, new_head=kind == "classification")
     model = ADAPTERS[kind](inner, labels)
     if isinstance(model, CausalAdapter):
         _check_causal(folder, model)
@@ -225,23 +227,20 @@ def _load(folder: str, kind: Kind, labels: tuple[str, ...], seed: int) -> tuple[
 
     auto_class = getattr(transformers, AUTO_CLASSES[kind])
     with seeded(seed), quiet():
-        try:
-            config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        with refusing(folder, AUTO_CLASSES[kind]):
+            config = transformers.AutoConfig.from_pretrained(folder, **LOCAL)
             own_labels = tuple((config.id2label or {}).values())
             if kind == "classification":
                 config.update(_label_settings(labels))
             inner, loading = auto_class.from_pretrained(
                 folder,
                 config=config,
-                local_files_only=True,
-                trust_remote_code=False,
+                **LOCAL,
                 use_safetensors=True,
                 output_loading_info=True,
                 ignore_mismatched_sizes=kind == "classification",
                 dtype=torch.float32,
             )
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise ModelError(_refusal(folder, kind, error)) from error
         if kind == "classification" and own_labels != labels:
             _renew_head(inner, auto_class.from_config(config, trust_remote_code=False))
     return inner, loading
@@ -297,12 +296,15 @@ def quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _check_loading(folder: str, kind: Kind, inner: Any, loading: Mapping[str, Any]) -> None:
-    """Raise ModelError unless every weight was found and used; a head for labels may be new."""
+def check_loading(folder: str, inner: Any, loading: Mapping[str, Any], *, new_head: bool) -> None:
+    """Raise ModelError unless every weight was found and used; with new_head only those of the model's body count.
+
+    loading: what from_pretrained gives with output_loading_info.
+    """
     prefix = f"{inner.base_model_prefix}."
 
     def matters(name: str) -> bool:
-        return kind != "classification" or (name.startswith(prefix) and ".pooler." not in name)
+        return not new_head or (name.startswith(prefix) and ".pooler." not in name)
 
     for what in ("missing", "unexpected", "mismatched"):
         names = sorted(str(name[0] if isinstance(name, tuple) else name) for name in loading.get(f"{what}_keys", ()))
@@ -330,10 +332,15 @@ def _check_causal(folder: str, model: CausalAdapter) -> None:
         )
 
 
-def _refusal(folder: str, kind: Kind, error: Exception) -> str:
-    cause = " ".join(str(error).split())[:300].rstrip(".")
-    return (
-        f"{folder}: transformers' {AUTO_CLASSES[kind]} cannot load it: {cause}. Models are loaded from a local folder "
-        "with config.json and model.safetensors, and no code that comes with them is run; other weights are converted "
-        "by loading them elsewhere and save_pretrained(folder)."
-    )
+@contextlib.contextmanager
+def refusing(folder: str, class_name: str) -> Iterator[None]:
+    """Raise ModelError for whatever transformers raises when this class of it cannot load the folder."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        cause = " ".join(str(error).split())[:300].rstrip(".")
+        raise ModelError(
+            f"{folder}: transformers' {class_name} cannot load it: {cause}. Models are loaded from a local folder with "
+            "config.json and model.safetensors, and no code that comes with them is run; other weights are converted "
+            "by loading them elsewhere and save_pretrained(folder)."
+        ) from error

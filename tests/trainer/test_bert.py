@@ -1,13 +1,16 @@
+import io
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 
-from manifests.errors import InputError, RecipeError
+from manifests.errors import InputError, ModelError, RecipeError
 from tests.trainer.synthetic import counting_corpus, small_config
 from trainer.architecture import build, describe
 from trainer.bert import MaskedBert, PairBert, make_bert, start_bert, write_special_tokens
@@ -78,6 +81,7 @@ def test_the_shape_is_that_of_the_config() -> None:
         "tie_word_embeddings": False, "eos_token_id": 7, "pad_token_id": None,
     }  # fmt: skip
     assert {name: found[name] for name in expected} == expected
+    assert found["layer_norm_eps"] == SHAPE.norm_epsilon
     wide = CONFIG.model_copy(update={"model": SHAPE.model_copy(update={"vocab_size": 128})})
     assert make_bert(wide, 64, 32, 7, next_sentence=False).inner.config.vocab_size == 128
 
@@ -175,3 +179,45 @@ def test_a_model_of_another_tokenizer_gets_rows_for_the_special_tokens(tmp_path:
     # A corpus encoded with the exported tokenizer has the three tokens already.
     own = start_bert(config, replace(data, vocab_size=7, tokenizer=f"{out}/tokenizer.json"))
     assert own.inner.config.vocab_size == 7
+
+
+def test_no_code_of_a_model_folder_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = small_data(tmp_path)
+    folder = tmp_path / "evil"
+    folder.mkdir()
+    facts = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.EvilConfig"}}
+    (folder / "config.json").write_text(json.dumps(facts))
+    (folder / "evil.py").write_text(
+        f"open({str(tmp_path / 'was_run')!r}, 'w').close()\n"
+        "from transformers import BertConfig\n"
+        "class EvilConfig(BertConfig):\n    model_type = 'evil'\n"
+    )
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\ny\n"))
+    with pytest.raises(ModelError, match="evil: transformers' BertForMaskedLM cannot load it"):
+        start_bert(CONFIG.model_copy(update={"init": str(folder)}), data)
+    assert not (tmp_path / "was_run").exists()
+
+
+def test_a_folder_with_a_kind_of_model_that_nobody_knows_is_a_model_error(tmp_path: Path) -> None:
+    data = small_data(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "none_such"}')
+    with pytest.raises(ModelError, match="cannot load it: .*none_such"):
+        start_bert(CONFIG.model_copy(update={"init": str(tmp_path)}), data)
+
+
+@pytest.mark.parametrize("config", [CONFIG, PAIRS])
+def test_a_folder_that_lacks_a_weight_of_the_layers_is_refused(tmp_path: Path, config: Any) -> None:
+    data = small_data(tmp_path)
+    out = tmp_path / "out"
+    export(start_bert(CONFIG, data), data, str(out))
+    found = safetensors.torch.load_file(out / "model.safetensors")
+    lost = "bert.encoder.layer.1.output.dense.weight"
+    kept = {name: weight for name, weight in found.items() if name != lost}
+    safetensors.torch.save_file(kept, out / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match=f"1 weights are missing, the first is {lost}"):
+        start_bert(config.model_copy(update={"init": str(out)}), data)
+    more = {**found, "bert.encoder.layer.2.output.dense.weight": found[lost].clone()}
+    safetensors.torch.save_file(more, out / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ModelError, match="1 weights are unexpected"):
+        start_bert(config.model_copy(update={"init": str(out)}), data)
