@@ -37,6 +37,7 @@ from trainer.storage import Reader, Stored, Writer
 FORMAT = "gristmill-checkpoint/3"
 FOLDER = "checkpoints"
 STATE = "state.json"
+KINDS = ("model", "optimizer", "average")  # of files, and the beginnings of tensors' names
 _NAME = re.compile(r"step-\d{8}")
 # Once for the process: checkpoints are written by a thread, and filters for a block alone are not safe among threads.
 warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
@@ -127,6 +128,10 @@ class Saver:
             )
         if self.context.rank == 0:
             whole = state.model_copy(update={"files": writer.files, "tensors": writer.tensors})
+            strays = set(shards.list_files(folder)) - set(writer.files)
+            for name in strays:  # of a write that was cut off, by another number of workers
+                if name.startswith(KINDS) and name.endswith(".safetensors"):
+                    shards.remove(shards.join(folder, name))
             shards.write_bytes(shards.join(folder, STATE), whole.model_dump_json().encode("utf-8"))
             _remove_old(self.out, state.config.keep_checkpoints)
 

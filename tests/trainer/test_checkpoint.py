@@ -207,3 +207,11 @@ def test_another_corpus_or_config_is_refused_with_both_shown() -> None:
     with pytest.raises(RecipeError, match=r"trained with \{'seed': 0\}, the config says \{'seed': 5\}"):
         check_same_run("step-1", state_at(1), "d1", small_config(seed=5))
     check_same_run("step-1", state_at(1), "d1", small_config(keep_checkpoints=9))
+
+
+def test_a_write_that_was_cut_off_leaves_nothing_in_the_one_that_takes_its_place(tmp_path: Path) -> None:
+    stray = tmp_path / "checkpoints" / "step-00000001" / "model-00002-of-00002.safetensors"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"of another number of workers")
+    folder = Path(save(tmp_path, state_at(1)))
+    assert sorted(path.name for path in folder.iterdir()) == [MODEL, OPTIMIZER, STATE]
