@@ -8,6 +8,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 import uuid
 from dataclasses import dataclass, field
 
@@ -39,7 +40,7 @@ class Cache:
         path = os.path.join(self.folder, f"{shard.sha256}.parquet")
         try:
             if _is_whole(path, shard):
-                os.utime(path)
+                _mark_used(path)
                 return path
             os.makedirs(self.folder, exist_ok=True)
             self._make_room(shard.bytes)
@@ -68,7 +69,7 @@ class Cache:
         facts = []
         for entry in entries:
             with contextlib.suppress(FileNotFoundError):  # another process was quicker
-                facts.append((entry.stat().st_mtime_ns, entry.stat().st_size, entry.path))
+                facts.append((entry.stat().st_atime_ns, entry.stat().st_size, entry.path))
         excess = sum(size for _, size, _ in facts) + num_bytes - self.max_bytes
         for _, size, path in sorted(facts):
             if excess <= 0:
@@ -76,6 +77,11 @@ class Cache:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)  # a process that has it open goes on reading
             excess -= size
+
+
+def _mark_used(path: str) -> None:
+    """Set the time of use alone: a digest is remembered while the time of change stays the same."""
+    os.utime(path, ns=(time.time_ns(), os.stat(path).st_mtime_ns))
 
 
 def _is_whole(path: str, shard: Shard) -> bool:

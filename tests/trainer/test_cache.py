@@ -48,6 +48,17 @@ def test_a_shard_is_fetched_once_and_then_read_from_the_folder(tmp_path: Path) -
     assert cache.fetch(uri_of(root, shard), shard) == path
 
 
+def test_a_use_is_remembered_without_changing_the_time_that_the_digest_is_remembered_by(tmp_path: Path) -> None:
+    manifest = counting_corpus(tmp_path / "corpus")
+    root, cache = put(tmp_path / "corpus", manifest, "used"), Cache(str(tmp_path / "cache"))
+    shard = manifest.packed("train")[0]
+    path = cache.fetch(uri_of(root, shard), shard)
+    os.utime(path, (1, 1))
+    assert cache.fetch(uri_of(root, shard), shard) == path
+    assert os.stat(path).st_mtime == 1
+    assert os.stat(path).st_atime > 1
+
+
 def test_a_local_shard_is_read_where_it_is(tmp_path: Path) -> None:
     manifest = counting_corpus(tmp_path / "corpus")
     shard = manifest.packed("train")[0]
