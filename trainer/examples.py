@@ -3,13 +3,9 @@
 Nothing is lost silently: a line that is not understood, or does not fit into a row, ends the run with file and line.
 """
 
-import gzip
-import json
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +15,7 @@ from manifests.errors import InputError, RecipeError
 from trainer.config import TrainConfig
 from trainer.data import Data
 from trainer.example_rows import ExampleRows, ExampleStream, Segment
+from trainer.jsonl import read_jsonl
 from trainer.origin import Origin, is_seq2seq, read_origin
 from trainer.prompts import Example, Piece, check_template, parse_example
 from trainer.run_files import absolute
@@ -62,69 +59,22 @@ def open_examples(paths: Sequence[str], config: TrainConfig) -> Data:
             f"{', '.join(paths)}: {len(lines)} examples, none of them left to train on. "
             "Give more, or a smaller examples.validation_ratio."
         )
-    length = config.examples.length
-    readers = [
-        ExampleRows(part, length, origin.end_of_text_id, bool(labels)) if part else None for part in (train, validation)
-    ]
-    assert readers[0] is not None
-    _check_repeats(readers[0], config)
+    layout = (config.examples.length, origin.end_of_text_id, bool(labels))
+    rows = ExampleRows(train, *layout)
+    _check_repeats(rows, config)
     return Data(
         paths=tuple(absolute(path) for path in paths),
         digest=digest,
-        train=ExampleStream(readers[0], config.seed, config.global_batch, digest),
-        validation=readers[1],
+        train=ExampleStream(rows, config.seed, config.global_batch, digest),
+        validation=ExampleRows(validation, *layout) if validation else None,
         sources=names,
         languages=languages,
         vocab_size=origin.vocab_size,
         end_of_text_id=origin.end_of_text_id,
-        length=length,
+        length=config.examples.length,
         tokenizer=origin.tokenizer_uri,
         labels=labels,
     )
-
-
-def read_jsonl(path: str) -> Iterator[tuple[int, Any]]:
-    """(line number from 1, decoded value) of each line that is not blank. `.gz` and `.zst` are taken apart.
-
-    Raises InputError naming file and line for what is not there, not whole, not UTF-8 or not JSON.
-    """
-    for number, line in enumerate(_read(path).split(b"\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            yield number, json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}:{number}: is not JSON in UTF-8: {error}.") from error
-
-
-def _read(path: str) -> bytes:
-    try:
-        data = shards.read_bytes(path)
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise InputError(f"{path}: there is no such file. Name JSONL files.") from None
-    try:
-        if path.endswith(".gz"):
-            return gzip.decompress(data)
-        return _unzstd(data) if path.endswith(".zst") else data
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: is damaged or not whole: {error}.") from error
-
-
-def _unzstd(data: bytes) -> bytes:
-    """All frames. Raises EOFError where the last one is cut off, which the library passes over."""
-    import zstandard
-
-    parts = []
-    while data:
-        frame = zstandard.ZstdDecompressor().decompressobj()
-        try:
-            parts.append(frame.decompress(data))
-        except zstandard.ZstdError as error:
-            raise OSError(str(error)) from error
-        if not frame.eof:
-            raise EOFError("the last frame is cut off")
-        data = frame.unused_data
-    return b"".join(parts)
 
 
 def _lines(path: str, name: str, source: int, config: TrainConfig) -> Iterator[Line]:

@@ -75,7 +75,7 @@ def test_texts_become_validation_rows_in_the_baselines_tokens(sample_corpus, tex
 
 def test_a_wrong_line_of_texts_is_named(sample_corpus, tmp_path):
     (tmp_path / "trips.jsonl").write_text('{"text": "one"}\n{"words": "two"}\n', "utf-8")
-    with pytest.raises(RecipeError, match=r"trips.jsonl line 2: key 'text'"):
+    with pytest.raises(RecipeError, match=r"trips.jsonl:2: key 'text'"):
         held_out_corpus(
             str(tmp_path / "trips.jsonl"), str(sample_corpus), read_manifest(str(sample_corpus)), str(tmp_path)
         )

@@ -95,7 +95,7 @@ def test_what_cannot_be_evaluated_is_told_with_a_remedy(trained, tmp_path):
     with pytest.raises(InputError, match="is no checkpoint, no run"):
         evaluate_model(str(tmp_path), [], [])
     wrong = write(tmp_path / "c.jsonl", {"question": "The sun", "choices": ["rose", "of"]})
-    with pytest.raises(RecipeError, match=r"c\.jsonl line 1: key 'answer': field required"):
+    with pytest.raises(RecipeError, match=r"c\.jsonl:1: key 'answer': field required"):
         evaluate_model(str(trained), [], [EvaluationConfig(kind="choices", path=wrong)])
 
 

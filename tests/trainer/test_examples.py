@@ -1,11 +1,9 @@
-import gzip
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import zstandard
 
 from manifests.errors import InputError, RecipeError
 from tests.trainer.synthetic import counting_corpus
@@ -13,7 +11,6 @@ from tests.trainer.tiny import tuning, write_hugging_face, write_jsonl, write_to
 from trainer.config import TrainConfig
 from trainer.data import Data, open_data, steps_of_documents
 from trainer.example_rows import best_fit
-from trainer.examples import read_jsonl
 from trainer.stream import Batch
 
 PROMPT = [4, 5, 11, 29, 26, 13, 12, 6, 5, 11]  # User : \n what is red \n\n Assistant : \n
@@ -169,22 +166,6 @@ def test_the_digest_follows_what_decides_the_rows(tmp_path: Path, tokenizer: str
     assert (
         opened(tmp_path / "elsewhere", PAIRS, tuning("instruction", examples={"tokenizer": tokenizer})).digest == first
     )
-
-
-def test_compressed_files_hold_the_same_examples(tmp_path: Path) -> None:
-    text = b'{"a": 1}\n\n  \n{"a": 2}'
-    files = {
-        "x.jsonl": text,
-        "x.jsonl.gz": gzip.compress(text[:9]) + gzip.compress(text[9:]),
-        "x.jsonl.zst": zstandard.compress(text[:9]) + zstandard.compress(text[9:]),
-    }
-    for name, data in files.items():
-        (tmp_path / name).write_bytes(data)
-        assert list(read_jsonl(str(tmp_path / name))) == [(1, {"a": 1}), (4, {"a": 2})]
-        if name != "x.jsonl":
-            (tmp_path / name).write_bytes(data[:-4])
-            with pytest.raises(InputError, match=rf"{name}: is damaged or not whole"):
-                list(read_jsonl(str(tmp_path / name)))
 
 
 @pytest.mark.parametrize(

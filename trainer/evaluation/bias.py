@@ -68,7 +68,7 @@ class PairItem(Item):
 
 def read_pairs(path: str) -> list[Pair]:
     """The pairs of a file in any of the forms. Raises InputError, RecipeError naming file, line and key."""
-    lines = [(line, f"{path} line {number}") for number, line in read_lines(path)]
+    lines = [(line, f"{path}:{number}") for number, line in read_lines(path)]
     keys = set(lines[0][0])
     if "sent_more" in keys or "sent_less" in keys:
         crows = [parse_item(line, CrowsItem, where) for line, where in lines]

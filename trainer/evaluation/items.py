@@ -1,13 +1,11 @@
 """Evaluation files: JSON Lines, one item a line, read strictly in the keys that count; other keys are passed over."""
 
-import json
 from typing import Any, Self, TypeVar
 
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from manifests import shards
-from manifests.errors import InputError, IntegrityError, RecipeError
+from manifests.errors import InputError, RecipeError
+from trainer.jsonl import read_jsonl
 
 
 class Item(BaseModel):
@@ -81,18 +79,20 @@ AnyItem = TypeVar("AnyItem", bound=Item)
 
 def read_items(path: str, kind: type[AnyItem]) -> list[AnyItem]:
     """All items of a file. Raises InputError if it is not there, RecipeError naming file, line and key."""
-    return [parse_item(line, kind, f"{path} line {number}") for number, line in read_lines(path)]
+    return [parse_item(line, kind, f"{path}:{number}") for number, line in read_lines(path)]
 
 
 def read_lines(path: str) -> list[tuple[int, dict[str, Any]]]:
     """(number from 1, object) of each line that is not blank; `.zst` and `.gz` are decompressed.
 
-    Raises InputError if the file is not there or has no line, RecipeError for a line that is no JSON object.
+    Raises InputError if the file is not there, not whole or has no line, RecipeError for a line that is no JSON object.
     """
-    lines = _read_text(path).split("\n")
-    found = [(number, _parse(line, f"{path} line {number}")) for number, line in enumerate(lines, 1) if line.strip()]
+    found = list(read_jsonl(path))
     if not found:
         raise InputError(f"{path}: has no lines. Give a file with one JSON object a line.")
+    for number, line in found:
+        if not isinstance(line, dict):
+            raise RecipeError(f"{path}:{number}: is not a JSON object with keys.")
     return found
 
 
@@ -107,29 +107,3 @@ def parse_item(line: dict[str, Any], kind: type[AnyItem], where: str) -> AnyItem
         key = ".".join(str(part) for part in problem["loc"])
         message = problem["msg"][0].lower() + problem["msg"][1:]
         raise RecipeError(f"{where}: key {key!r}: {message}. The line has the keys {sorted(line)}.") from None
-
-
-def _read_text(path: str) -> str:
-    try:
-        data = shards.read_bytes(path)
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-        raise InputError(f"{path}: there is no such evaluation file. Give the path of a JSON Lines file.") from None
-    codec = {"zst": "zstd", "gz": "gzip"}.get(path.rsplit(".", 1)[-1])
-    try:
-        if codec is not None:
-            data = pa.CompressedInputStream(pa.BufferReader(data), codec).read()
-        return data.decode("utf-8")
-    except OSError as error:
-        raise IntegrityError(f"{path}: cannot be decompressed: {error}. Copy it again.") from None
-    except UnicodeDecodeError as error:
-        raise RecipeError(f"{path}: is not UTF-8 at byte {error.start}.") from None
-
-
-def _parse(line: str, where: str) -> dict[str, Any]:
-    try:
-        found = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise RecipeError(f"{where}: is not JSON: {error.msg} at column {error.colno}.") from None
-    if not isinstance(found, dict):
-        raise RecipeError(f"{where}: is not a JSON object with keys.")
-    return found

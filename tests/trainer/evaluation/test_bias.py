@@ -84,16 +84,16 @@ def test_own_pairs_name_their_group(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "told"),
     [
-        ([{"text": "a"}], "w.jsonl line 1: has the keys ['text']. Pairs have 'sent_more'"),
-        ([{"group": "g", "more": "a"}], "w.jsonl line 1: key 'less': field required"),
-        ([crows("a", "b", "age"), {"sent_more": "a", "bias_type": "age"}], "w.jsonl line 2: key 'sent_less'"),
-        ([wino(1, "pro", 1, "[a] [he]")], "w.jsonl line 1: key 'id': there is no line with stereotype 'anti'"),
+        ([{"text": "a"}], "w.jsonl:1: has the keys ['text']. Pairs have 'sent_more'"),
+        ([{"group": "g", "more": "a"}], "w.jsonl:1: key 'less': field required"),
+        ([crows("a", "b", "age"), {"sent_more": "a", "bias_type": "age"}], "w.jsonl:2: key 'sent_less'"),
+        ([wino(1, "pro", 1, "[a] [he]")], "w.jsonl:1: key 'id': there is no line with stereotype 'anti'"),
         (
             [wino(1, "anti", 1, "[a] [he]")],
-            "w.jsonl line 1: key 'id': 'dev-anti-1-1' has no line with stereotype 'pro'",
+            "w.jsonl:1: key 'id': 'dev-anti-1-1' has no line with stereotype 'pro'",
         ),
-        ([wino(1, "anti", 1, "a"), wino(1, "pro", 1, "a")], "w.jsonl line 2: key 'sentence': nothing is in brackets"),
-        ([wino(1, "pro", 3, "[a] [he]")], "w.jsonl line 1: key 'type': input should be 1 or 2"),
+        ([wino(1, "anti", 1, "a"), wino(1, "pro", 1, "a")], "w.jsonl:2: key 'sentence': nothing is in brackets"),
+        ([wino(1, "pro", 3, "[a] [he]")], "w.jsonl:1: key 'type': input should be 1 or 2"),
     ],
 )
 def test_a_wrong_line_is_told_by_file_line_and_key(tmp_path: Path, lines: list[dict[str, Any]], told: str) -> None:

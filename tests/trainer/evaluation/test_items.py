@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from manifests.errors import InputError, IntegrityError, RecipeError
+from manifests.errors import InputError, RecipeError
 from trainer.evaluation.items import AnswerItem, ChoiceItem, TextItem, read_items
 
 
@@ -34,7 +34,7 @@ def test_compressed_files_are_read(tmp_path: Path) -> None:
     for name in ("a.jsonl.gz", "a.jsonl.zst"):
         assert read_items(str(tmp_path / name), TextItem) == [TextItem(text="one")]
     (tmp_path / "broken.jsonl.zst").write_bytes(line)
-    with pytest.raises(IntegrityError, match=r"broken\.jsonl\.zst: cannot be decompressed"):
+    with pytest.raises(InputError, match=r"broken\.jsonl\.zst: is damaged or not whole"):
         read_items(str(tmp_path / "broken.jsonl.zst"), TextItem)
 
 
@@ -49,31 +49,34 @@ GOOD = {"prompt": "p", "choices": ["a", "b"], "answer": 0}
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("{", "line 2: is not JSON"),
-        ("[1]", "line 2: is not a JSON object"),
+        ("[1]", "2: is not a JSON object"),
         (
             {"prompt": "p", "answer": 0},
-            "line 2: key 'choices': field required. The line has the keys ['answer', 'prompt']",
+            "2: key 'choices': field required. The line has the keys ['answer', 'prompt']",
         ),
-        ({**GOOD, "answer": 2}, "line 2: key 'answer': is 2, there are 2 choices, counted from 0"),
-        ({**GOOD, "answer": "0"}, "line 2: key 'answer': input should be a valid integer"),
-        ({**GOOD, "choices": ["a", " "]}, "line 2: key 'choices': one of them is empty"),
-        ({**GOOD, "choices": ["a"]}, "line 2: key 'choices': list should have at least 2 items"),
-        ({**GOOD, "prompt": " "}, "line 2: key 'prompt' or 'question': is empty"),
-        ({**GOOD, "question": "q"}, "line 2: give one of the keys 'prompt' and 'question'"),
+        ({**GOOD, "answer": 2}, "2: key 'answer': is 2, there are 2 choices, counted from 0"),
+        ({**GOOD, "answer": "0"}, "2: key 'answer': input should be a valid integer"),
+        ({**GOOD, "choices": ["a", " "]}, "2: key 'choices': one of them is empty"),
+        ({**GOOD, "choices": ["a"]}, "2: key 'choices': list should have at least 2 items"),
+        ({**GOOD, "prompt": " "}, "2: key 'prompt' or 'question': is empty"),
+        ({**GOOD, "question": "q"}, "2: give one of the keys 'prompt' and 'question'"),
     ],
 )
 def test_a_wrong_line_is_told_by_file_line_and_key(tmp_path: Path, line: dict[str, Any] | str, told: str) -> None:
     path = write(tmp_path / "wrong.jsonl", GOOD, line)
-    with pytest.raises(RecipeError, match=re.escape(f"wrong.jsonl {told}")):
+    with pytest.raises(RecipeError, match=re.escape(f"wrong.jsonl:{told}")):
         read_items(path, ChoiceItem)
 
 
 def test_a_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.jsonl: there is no such evaluation file"):
+    with pytest.raises(InputError, match=r"none\.jsonl: there is no such file"):
         read_items(str(tmp_path / "none.jsonl"), TextItem)
     with pytest.raises(InputError, match=r"empty\.jsonl: has no lines"):
         read_items(write(tmp_path / "empty.jsonl", ""), TextItem)
-    (tmp_path / "latin.jsonl").write_bytes(b"\xe9")
-    with pytest.raises(RecipeError, match=r"latin\.jsonl: is not UTF-8 at byte 0"):
-        read_items(str(tmp_path / "latin.jsonl"), TextItem)
+
+
+@pytest.mark.parametrize("line", [b"\xe9", b"{", b"[" * 100_000])
+def test_what_is_not_json_is_told_by_file_and_line(tmp_path: Path, line: bytes) -> None:
+    (tmp_path / "wrong.jsonl").write_bytes(b'{"text": "one"}\n' + line)
+    with pytest.raises(InputError, match=r"wrong\.jsonl:2: is not JSON in UTF-8"):
+        read_items(str(tmp_path / "wrong.jsonl"), TextItem)
