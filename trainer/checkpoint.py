@@ -278,7 +278,7 @@ def check_same_run(folder: str, state: State, manifest_digest: str, config: Trai
             f"{folder}: was trained on the corpus with digest {state.manifest_digest}, this manifest has "
             f"{manifest_digest}. Give the same corpus, or another --out for a new run."
         )
-    keys = different_keys(state.config, config)
+    keys = different_keys(state.config.model_copy(update={"precision": config.precision}), config)
     if keys:
         old, new = ({key: values[key] for key in keys} for values in (state.config.model_dump(), config.model_dump()))
         raise RecipeError(

@@ -25,6 +25,7 @@ from trainer.optim import make_optimizers
 from trainer.parallel import check_parallel, distribute, make_grid
 from trainer.passes import Passes, WholePasses
 from trainer.pipeline import PipelinePasses
+from trainer.precision import Precision, common_precision
 from trainer.recorder import Recorder
 from trainer.run_files import RunFacts, copy_tokenizer, is_reported, read_metrics, write_run
 from trainer.step import Run, update
@@ -58,19 +59,15 @@ def summary(out: str) -> dict[str, Any]:
     return {**(metrics[-1] if metrics else {}), "checkpoint": checkpoint.latest_checkpoint(out)}
 
 
-def uses_bf16(precision: str, device: torch.device) -> bool:
-    """What a precision setting means on a device: "auto" is bf16 only where the hardware multiplies it natively."""
-    if precision != "auto":
-        return precision == "bf16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
-
-
 def check_settings(paths: Sequence[str], config: TrainConfig, out: str) -> Data:
     """Find what is wrong before any worker starts; returns the data. Raises what `train` raises for settings."""
     data = open_data(paths, config)
+    DuringTraining(config, data)
+    if config.early_stopping is not None and data.validation is None:
+        raise RecipeError(
+            f"early_stopping: there are no validation rows in {', '.join(paths)}, whose loss it looks at. Reserve some "
+            "([pack] validation_ratio of a recipe, [examples] validation_ratio of a training config), or leave it out."
+        )
     folder = checkpoint.latest_checkpoint(out)
     if folder is not None:
         state = checkpoint.read_state(folder)
@@ -86,7 +83,8 @@ def _prepare(paths: Sequence[str], config: TrainConfig, out: str, context: Conte
     objective = make_objective(config, data)
     check_parallel(config, model, objective, grid)
     cost = cost_of(model)
-    half = uses_bf16(config.precision, context.device)
+    precision = _precision(config, out, context)
+    half = precision == "bf16"
     architecture = describe(model)
     model = distribute(model, config, grid, context.device, half)
     autocast = torch.autocast(context.device.type, dtype=torch.bfloat16, enabled=half)
@@ -95,7 +93,13 @@ def _prepare(paths: Sequence[str], config: TrainConfig, out: str, context: Conte
         passes = PipelinePasses(model, objective, config, grid, (context.device, autocast, data.length))
     ema = None if config.ema_decay is None else Ema(model, config.ema_decay)
     optimizers = make_optimizers(model, config.optimizer)
-    return Run(config, data, context, grid, model, architecture, objective, passes, optimizers, ema, cost)
+    return Run(config, data, context, grid, precision, model, architecture, objective, passes, optimizers, ema, cost)
+
+
+def _precision(config: TrainConfig, out: str, context: Context) -> Precision:
+    folder = checkpoint.latest_checkpoint(out)
+    stored = None if folder is None else checkpoint.read_state(folder).precision
+    return common_precision(config.precision, stored, context)
 
 
 def _resume(run: Run, out: str) -> tuple[int, Stopper]:
@@ -180,6 +184,7 @@ def _save(run: Run, step: int, stopper: Stopper, saver: checkpoint.Saver) -> Non
         step=step,
         **run.data.train.state(step * run.config.global_batch),
         config=run.config,
+        precision=run.precision,
         vocab_size=run.data.vocab_size,
         length=run.data.length,
         end_of_text_id=run.data.end_of_text_id,

@@ -28,6 +28,7 @@ from trainer.objectives.causal import Causal
 from trainer.optim import lr_ratio, set_lr, shrink_l1
 from trainer.parallel import Grid, num_micro_steps, scale_and_clip, sum_gradients
 from trainer.passes import Passes, Sums, padded
+from trainer.precision import Precision
 from trainer.stream import Batch
 
 
@@ -39,6 +40,7 @@ class Run:
     data: Data
     context: Context
     grid: Grid
+    precision: Precision
     model: nn.Module
     architecture: Architecture | None  # of the whole model
     objective: Objective

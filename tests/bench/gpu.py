@@ -34,9 +34,10 @@ from trainer.config import ModelConfig, ScheduleConfig, TrainConfig
 from trainer.context import Context
 from trainer.data import open_data
 from trainer.flops import peak_flops
-from trainer.loop import train, uses_bf16
+from trainer.loop import train
 from trainer.model import Decoder
 from trainer.objectives.causal import Causal, Tensors
+from trainer.precision import has_bf16
 
 LENGTH, VOCAB_SIZE, NUM_SHARDS = 2048, 50_304, 4
 # Tokens in a document; about those of filtered web pages.
@@ -206,7 +207,7 @@ def report_of(sizes: tuple[Size, ...], steps: int, device: torch.device) -> list
     warnings.filterwarnings("ignore", "flex_attention called without torch.compile")  # the reference on a CPU
     num_rows = NUM_SHARDS * max(256, -(-steps * max(size.global_batch for size in sizes) // NUM_SHARDS))
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{torch.get_num_threads()} CPU threads"
-    precision = "bf16" if uses_bf16("auto", device) else "fp32"
+    precision = "bf16" if has_bf16(device) else "fp32"
     lines = [
         f"{name}, torch {torch.__version__}, Python {platform.python_version()}, {precision}, load "
         f"{os.getloadavg()[0]:.1f}; {steps} steps, the first {WARM_UP} and the last left out; attention: "

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from manifests.errors import JobFailed, ManifestMismatch, RecipeError
-from tests.trainer.synthetic import counting_corpus, small_config
+from tests.trainer.synthetic import counting_corpus, small_config, sources_corpus
 from trainer.checkpoint import list_checkpoints, read_state
-from trainer.config import TrainConfig
+from trainer.config import EarlyStoppingConfig, TrainConfig
 from trainer.context import Context
-from trainer.loop import train, uses_bf16
+from trainer.loop import train
+from trainer.precision import has_bf16
 from trainer.run_files import read_metrics, read_run
 
 
@@ -103,6 +104,12 @@ def test_a_loss_that_is_not_finite_stops_the_run(corpus: str, tmp_path: Path) ->
         train([corpus], config, str(tmp_path / "run"), Context())
 
 
+def test_a_validation_loss_that_is_not_finite_stops_the_run_too(corpus: str, tmp_path: Path) -> None:
+    config = small_config(optimizer={"lr": 1e38}, schedule={"warmup_steps": 0}, eval_every=1)
+    with pytest.raises(JobFailed, match=r"step 1: validation_loss is nan.* Lower optimizer\.lr"):
+        train([corpus], config, str(tmp_path / "run"), Context())
+
+
 def test_a_run_may_be_written_to_any_file_system(corpus: str, tmp_path: Path) -> None:
     train([corpus], small_config(), str(tmp_path / "run"), Context())
     with pytest.raises(Crash):
@@ -113,13 +120,41 @@ def test_a_run_may_be_written_to_any_file_system(corpus: str, tmp_path: Path) ->
 
 
 def test_bf16_is_used_where_asked_for_and_trains(corpus: str, tmp_path: Path) -> None:
-    cpu = torch.device("cpu")
-    assert (uses_bf16("bf16", cpu), uses_bf16("fp32", cpu)) == (True, False)
     train([corpus], small_config(precision="bf16"), str(tmp_path / "half"), Context())
     train([corpus], small_config(precision="fp32"), str(tmp_path / "full"), Context())
     half, full = losses(tmp_path / "half"), losses(tmp_path / "full")
     assert half != full
     assert half == pytest.approx(full, abs=0.05)
+
+
+def test_auto_goes_on_in_the_precision_of_the_checkpoint(corpus: str, tmp_path: Path) -> None:
+    for precision in ("fp32", "bf16"):
+        train([corpus], small_config(precision=precision), str(tmp_path / f"straight-{precision}"), Context())
+        out = str(tmp_path / precision)
+        with pytest.raises(Crash):
+            train([corpus], small_config(precision=precision), out, crash_at(7))
+        if precision == "bf16" and not has_bf16(torch.device("cpu")):
+            with pytest.raises(RecipeError, match="the run began in bf16"):
+                train([corpus], small_config(precision="auto"), out, Context())
+            continue
+        train([corpus], small_config(precision="auto"), out, Context())
+        assert losses(out) == pytest.approx(losses(tmp_path / f"straight-{precision}"), abs=1e-6)
+        assert [read_state(folder).precision for folder in list_checkpoints(out)] == [precision] * 2
+
+
+def test_another_precision_is_refused_with_both(corpus: str, tmp_path: Path) -> None:
+    with pytest.raises(Crash):
+        train([corpus], small_config(precision="fp32"), str(tmp_path / "run"), crash_at(7))
+    with pytest.raises(RecipeError, match=r"precision = 'fp32', the config says 'bf16'\. Set 'fp32' or"):
+        train([corpus], small_config(precision="bf16"), str(tmp_path / "run"), Context())
+
+
+def test_early_stopping_without_validation_rows_is_refused_before_the_first_step(tmp_path: Path) -> None:
+    sources_corpus(tmp_path / "corpus", 12, 12)
+    config = small_config(early_stopping=EarlyStoppingConfig())
+    with pytest.raises(RecipeError, match=r"no validation rows in .*/corpus.*Reserve some \(\[pack\] validation_ratio"):
+        train([str(tmp_path / "corpus")], config, str(tmp_path / "run"), Context())
+    assert not (tmp_path / "run").exists()
 
 
 def run_trainer(corpus: str, out: Path, config: TrainConfig, workers: int) -> list[str]:
