@@ -217,17 +217,16 @@ def _check_fits(folder: str, found: Any, data: "Data") -> None:
 
 
 def write_special_tokens(model: Bert, out: str, vocab_size: int, end_of_text_id: int) -> None:
-    """Complete an exported model: name the three tokens in its config.json and add them to its tokenizer.json.
+    """Add the three tokens to tokenizer.json in a local folder, and their numbers to the model's own config.
 
-    out: local folder with both files; for pairs the tokenizer then puts the tokens around texts as training did. Raises
-    ModelError if the tokens would not get the numbers that the model was trained with.
+    For pairs the tokenizer then puts the tokens around texts as training did. Raises ModelError if the tokens would not
+    get the numbers that the model was trained with.
     """
     tokenizer = shards.join(out, FILE)
     special = SpecialIds.of(read_special(tokenizer), vocab_size)
     numbers = dict(zip(NAMES, (special.mask, special.classify, special.separate), strict=True))
     config = model.inner.config
     config.update({f"{name[1:-1].lower()}_token_id": number for name, number in numbers.items()})
-    config.save_pretrained(out)
     library = _with_special(tokenizer, numbers, pairs=isinstance(model, PairBert))
     end = library.id_to_token(end_of_text_id)
     names = {"mask_token": NAMES[0], "cls_token": NAMES[1], "sep_token": NAMES[2], "pad_token": end, "eos_token": end}

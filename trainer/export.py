@@ -1,7 +1,9 @@
 """A trained model as a folder that transformers loads: weights, configs, tokenizer, and a card of what it read."""
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -37,13 +39,16 @@ class Exported:
 
 @dataclass(frozen=True)
 class Trained:
-    """A checkpoint with all that an export needs beside the weights; paths: of the data, as run.json has them."""
+    """A checkpoint with all that an export needs beside the weights.
+
+    paths: of the data, as run.json has them. tokenizer: the files of it by name, as transformers reads them.
+    """
 
     model: nn.Module
     state: State
     folder: str
     paths: tuple[str, ...]
-    tokenizer: str
+    tokenizer: Mapping[str, bytes]
 
     @property
     def num_parameters(self) -> int:
@@ -81,18 +86,15 @@ def read_trained(path: str, use_ema: bool = False) -> Trained:
     if use_ema and not state.has_averages:
         raise RecipeError(f"{folder}: holds no averaged weights. Train with ema_decay, or leave out --ema.")
     paths = _data_paths(folder)
-    return Trained(model, state, folder, paths, _tokenizer(folder, state, paths))
+    return Trained(model, state, folder, paths, _tokenizer_files(_tokenizer(folder, state, paths), model, state))
 
 
 def write_rest(trained: Trained, out: str, notes: Sequence[str]) -> None:
     """Write the tokenizer and the card, with these notes on the weights."""
-    state = trained.state
-    as_in_corpus = state.config.objective in CORPUS_OBJECTIVES
-    write_tokenizer(trained.tokenizer, state.end_of_text_id, state.length, as_in_corpus, out)
-    if isinstance(trained.model, MaskedBert | PairBert):
-        write_special_tokens(trained.model, out, state.vocab_size, state.end_of_text_id)
+    for name, content in trained.tokenizer.items():
+        shards.write_bytes(shards.join(out, name), content)
     name = out.rstrip("/").rsplit("/", 1)[-1]
-    text = card(name, state, trained.paths, trained.num_parameters, notes)
+    text = card(name, trained.state, trained.paths, trained.num_parameters, notes)
     shards.write_bytes(shards.join(out, CARD), text.encode("utf-8"))
 
 
@@ -118,6 +120,16 @@ def _data_paths(folder: str) -> tuple[str, ...]:
         return read_run(run_folder(folder)).paths
     except InputError:
         return ()
+
+
+def _tokenizer_files(uri: str, model: nn.Module, state: State) -> dict[str, bytes]:
+    """Made whole before anything is written where the user wants it: it is what may turn out to be unusable."""
+    as_in_corpus = state.config.objective in CORPUS_OBJECTIVES
+    with tempfile.TemporaryDirectory(prefix="gristmill-") as folder:
+        write_tokenizer(uri, state.end_of_text_id, state.length, as_in_corpus, folder)
+        if isinstance(model, MaskedBert | PairBert):
+            write_special_tokens(model, folder, state.vocab_size, state.end_of_text_id)
+        return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
 
 
 def _tokenizer(folder: str, state: State, paths: Sequence[str]) -> str:

@@ -48,9 +48,10 @@ def small_data(folder: Path) -> Data:
 
 def export(model: Any, data: Data, out: str) -> None:
     """As trainer.export does it."""
-    model.inner.save_pretrained(out)
+    Path(out).mkdir()
     shutil.copy(data.tokenizer, out)
     write_special_tokens(model, out, data.vocab_size, END)
+    model.inner.save_pretrained(out)
 
 
 def weights(model: torch.nn.Module) -> list[torch.Tensor]:

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -141,3 +142,12 @@ def test_the_last_weights_are_exported_and_with_ema_the_averaged_ones(folder: Pa
         assert is_told == use_ema
     last, averaged = (import_model(str(tmp_path / name))[0].state_dict() for name in ("last", "averaged"))
     assert not torch.equal(last["model.norm.weight"], averaged["model.norm.weight"])
+
+
+def test_nothing_is_written_where_the_tokenizer_cannot_be(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "run", tmp_path / "run")
+    (tmp_path / "run" / "tokenizer.json").write_text("{}")
+    for write, name in ((export, "hf"), (export_int8, "int8")):
+        with pytest.raises(ModelError, match="is not a tokenizer.json that can be used"):
+            write(str(tmp_path / "run"), str(tmp_path / name))
+        assert not (tmp_path / name).exists()
