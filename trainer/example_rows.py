@@ -73,12 +73,6 @@ class ExampleRows:
     def num_rows(self) -> int:
         return len(self._rows)
 
-    @property
-    def efficiency(self) -> float:
-        """Share of places in rows that hold tokens of examples."""
-        used = sum(len(segment.tokens) for row in self._rows for segment in row)
-        return used / (len(self._rows) * (self._width - 1))
-
     def read(self, rows: Rows) -> Batch:
         """The rows with these numbers, in this order; there may be none."""
         chosen = [self._rows[row] for row in rows.tolist()]
