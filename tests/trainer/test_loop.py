@@ -5,13 +5,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from manifests.errors import JobFailed, ManifestMismatch, RecipeError
 from tests.trainer.synthetic import counting_corpus, small_config, sources_corpus
 from trainer.checkpoint import list_checkpoints, read_state
-from trainer.config import EarlyStoppingConfig, TrainConfig
+from trainer.config import EarlyStoppingConfig, MixtureConfig, TrainConfig
 from trainer.context import Context
 from trainer.loop import train
+from trainer.model import Decoder
+from trainer.parallel import blocks_of, distribute, make_grid
 from trainer.precision import has_bf16
 from trainer.run_files import read_metrics, read_run
 
@@ -155,6 +158,59 @@ def test_early_stopping_without_validation_rows_is_refused_before_the_first_step
     with pytest.raises(RecipeError, match=r"no validation rows in .*/corpus.*Reserve some \(\[pack\] validation_ratio"):
         train([str(tmp_path / "corpus")], config, str(tmp_path / "run"), Context())
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_was_stopped_stops_early_at_the_same_step(corpus: str, tmp_path: Path) -> None:
+    # No evaluation gains a whole nat on the first one, so the third after it, at step 8, is the last.
+    stopping = EarlyStoppingConfig(patience=3, min_delta=1.0)
+    config = small_config(eval_every=2, early_stopping=stopping)
+    straight = train([corpus], config, str(tmp_path / "straight"), Context())
+    with pytest.raises(Crash):  # the checkpoint of step 5 has seen the evaluations of steps 2 and 4
+        train([corpus], config, str(tmp_path / "stopped"), crash_at(7))
+    stopped = train([corpus], config, str(tmp_path / "stopped"), Context())
+    assert straight["step"] == stopped["step"] == 8
+    assert straight["validation_loss"] == pytest.approx(stopped["validation_loss"], abs=1e-6)
+    assert losses(tmp_path / "stopped") == pytest.approx(losses(tmp_path / "straight"), abs=1e-6)
+    assert train([corpus], config, str(tmp_path / "stopped"), crash_at(9)) == stopped
+
+
+def test_a_mixture_may_change_on_resume_for_samples_to_come_and_no_others(tmp_path: Path) -> None:
+    corpus, out = str(tmp_path / "corpus"), str(tmp_path / "run")
+    sources_corpus(tmp_path / "corpus", 12, 12)
+    before = MixtureConfig(weights={"even": 1.0, "odd": 1.0})
+    with pytest.raises(Crash):  # the checkpoint of step 5 stands for 20 samples
+        train([corpus], small_config(mixture=[before]), out, crash_at(7))
+    read, coming = (MixtureConfig(from_sample=sample, weights={"odd": 1.0}) for sample in (16, 40))
+    with pytest.raises(RecipeError, match="differs from sample 16 on .* the checkpoint's 20 samples"):
+        train([corpus], small_config(mixture=[before, read]), out, Context())
+    train([corpus], small_config(mixture=[before, coming]), out, Context())
+    train([corpus], small_config(mixture=[before, coming]), str(tmp_path / "straight"), Context())
+    assert losses(out) == pytest.approx(losses(tmp_path / "straight"), abs=1e-6)
+    sources = [set(line["loss_by_source"]) for line in read_metrics(out)]
+    assert sources == [{"even", "odd"}] * 10 + [{"odd"}] * 10
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.25])
+def test_activation_checkpointing_does_not_change_the_losses(corpus: str, tmp_path: Path, dropout: float) -> None:
+    model = {"layers": 2, "width": 16, "heads": 2, "kv_heads": 1, "hidden": 32, "dropout": dropout}
+    for name, is_on in (("off", False), ("on", True)):
+        config = small_config(model=model, activation_checkpointing=is_on)
+        train([corpus], config, str(tmp_path / name), Context())
+    assert losses(tmp_path / "on") == pytest.approx(losses(tmp_path / "off"), abs=1e-6)
+
+
+def test_activation_checkpointing_computes_each_layer_again_in_the_backward_pass() -> None:
+    num_calls = []
+    for is_on in (False, True):
+        config = small_config(activation_checkpointing=is_on)
+        model = Decoder(config.model, 20, seed=0)
+        calls: list[nn.Module] = []
+        for block in blocks_of(model):
+            next(iter(block.children())).register_forward_hook(lambda module, *_, seen=calls: seen.append(module))
+        distribute(model, config, make_grid(config.parallel, Context()), torch.device("cpu"), half=False)
+        model(torch.ones(1, 4, dtype=torch.int64), torch.zeros(1, 4, dtype=torch.int64)).sum().backward()
+        num_calls.append(len(calls))
+    assert num_calls == [1, 2]
 
 
 def run_trainer(corpus: str, out: Path, config: TrainConfig, workers: int) -> list[str]:
