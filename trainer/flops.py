@@ -9,6 +9,8 @@ pair of tokens of which one sees the other (W: width of all heads; scores, then 
 Weights are those of linear layers with the output layer, tied or not; looking up an embedding multiplies nothing.
 Tokens are those of documents, and a document of L tokens has L (L + 1) / 2 pairs, L * L where a token sees those after
 it. So padding, masked scores, what is computed twice to save memory, a teacher and a reference model count nothing.
+The time is StepResult.seconds: what lies between steps (waiting for rows, recording, evaluations, copies of
+checkpoints) is not in it, so the figure is of training and not of the whole run.
 Sources: Chowdhery et al. 2022 (PaLM), appendix B, 6 N + 12 L H Q T for each token; its T, the context, stands for the
 keys of each token, of which causal attention needs half and documents in rows fewer: our figure is the lower one.
 Kaplan et al. 2020, section 2.1.

@@ -7,6 +7,7 @@ the number of workers nor the size of micro-batches changes what is minimised.
 import math
 import resource
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch.optim import Optimizer
 
 from manifests.errors import JobFailed
 from trainer.architecture import Architecture
+from trainer.checkpoint import NamedModel
 from trainer.config import TrainConfig
 from trainer.context import Context
 from trainer.data import Data
@@ -43,6 +45,7 @@ class Run:
     precision: Precision
     model: nn.Module
     architecture: Architecture | None  # of the whole model
+    named_models: Mapping[str, NamedModel]
     objective: Objective
     passes: Passes
     optimizers: list[Optimizer]
@@ -67,8 +70,9 @@ class StepResult:
     by_segment: float64 (3, total_segments) of `batch`: sum of losses in nats, number of targets and bytes that these
     stand for of each segment, before the update; zeros where another worker with the same rows counts them.
     sums: of all workers, by slice. loss: nats per target. flops: model FLOPs, 0 where no formula holds.
-    seconds: of passes and update on this worker; loader_wait_seconds, memory_bytes (high-water mark since the start,
-    before this update): of the worker with most.
+    seconds: of passes and update on this worker, without the wait for rows, recording, evaluations and checkpoints; an
+    accelerator may still be at the update, for which then the next step waits.
+    loader_wait_seconds, memory_bytes (high-water mark since the start, before this update): of the worker with most.
     """
 
     batch: Batch
