@@ -15,7 +15,7 @@ from manifests import ledger, shards
 from manifests.digest import unit_id
 from manifests.errors import GristmillError, InputError
 from trainer.config import CORPUS_OBJECTIVES
-from trainer.data import Data, documents_of_step, open_data, steps_of_documents
+from trainer.data import Data, documents_of_step, open_run_data, steps_of_documents
 from trainer.document_losses import read_losses
 from trainer.run_files import RunFacts, read_metrics, read_run
 
@@ -94,15 +94,10 @@ def _read_again(recipe: Recipe, row: dict[str, Any]) -> str:
 def read_trained(run: str) -> tuple[RunFacts, Data, int]:
     """A run, its data and the number of its last step; 0 before the first.
 
-    Raises InputError if the data is not there as it was.
+    Raises InputError if the data is not there, ManifestMismatch if it is not as it was.
     """
     facts = read_run(run)
-    data = open_data(facts.paths, facts.config)
-    if data.digest != facts.digest:
-        raise InputError(
-            f"{', '.join(facts.paths)}: the digest is {data.digest[:16]}…, the run was trained from "
-            f"{facts.digest[:16]}…: the data was built again since. Give the data of the run."
-        )
+    data = open_run_data(facts)
     return facts, data, max((metrics["step"] for metrics in read_metrics(run)), default=0)
 
 

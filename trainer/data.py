@@ -19,7 +19,7 @@ from trainer.config import CORPUS_OBJECTIVES, TrainConfig
 from trainer.order import Rows, blocks_of
 from trainer.packed import PackedRows, PackedShard, form_of, packed_shards
 from trainer.plan import Plan
-from trainer.run_files import absolute
+from trainer.run_files import RunFacts, absolute
 from trainer.stream import Batch, TrainStream
 from trainer.stream import RowReader as RowReader
 
@@ -96,6 +96,17 @@ def open_data(paths: Sequence[str], config: TrainConfig) -> Data:
 
         return open_examples(paths, config)
     return _open_corpora(tuple(absolute(path) for path in paths), config)
+
+
+def open_run_data(run: RunFacts) -> Data:
+    """The data of a run; see open_data. Raises ManifestMismatch if it is not what the run was trained on."""
+    data = open_data(run.paths, run.config)
+    if data.digest != run.digest:
+        raise ManifestMismatch(
+            f"{', '.join(run.paths)}: the digest is {data.digest[:16]}…, the run was trained on {run.digest[:16]}…: "
+            "the data has changed since. Give it back its old content; a corpus is built again from its recipe."
+        )
+    return data
 
 
 def _open_corpora(paths: tuple[str, ...], config: TrainConfig) -> Data:

@@ -4,10 +4,11 @@ from torch import nn
 
 from manifests.errors import RecipeError
 from trainer.config import TrainConfig
-from trainer.data import open_data
+from trainer.data import open_run_data
 from trainer.evaluation.slices import Figures, sums_by_slice
-from trainer.export import Trained
+from trainer.export import Trained, run_folder
 from trainer.objectives import make_objective
+from trainer.run_files import read_run
 
 KEYS = ("loss", "bits_per_byte")
 
@@ -16,13 +17,13 @@ class HeldOut:
     """The validation rows of a run; a distilled run is measured by its cross entropy, as in training."""
 
     def __init__(self, trained: Trained) -> None:
-        """Raises RecipeError if there are none, InputError and the like if the data is not where it was."""
+        """Raises RecipeError if there are none, InputError and the like if the data is not there as it was."""
         config: TrainConfig = trained.state.config.model_copy(update={"distill": None})
         if not trained.paths:
             raise RecipeError(
                 f"{trained.folder}: no run.json beside it says what it was trained on: nothing to measure."
             )
-        self.data = open_data(trained.paths, config)
+        self.data = open_run_data(read_run(run_folder(trained.folder)))
         if self.data.validation is None:
             raise RecipeError(f"{trained.paths[0]}: has no validation rows, so a change of loss cannot be measured.")
         self.rows = self.data.validation

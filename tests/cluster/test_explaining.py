@@ -5,7 +5,7 @@ from cluster.explaining import explain_document, explain_step
 from corpus.read import read_record
 from corpus.recipe_file import read_recipe
 from manifests import ledger
-from manifests.errors import InputError
+from manifests.errors import InputError, ManifestMismatch
 from manifests.manifest import read_manifest
 from trainer.config import TrainConfig
 from trainer.run_files import RunFacts, write_run
@@ -125,5 +125,5 @@ def test_a_step_names_documents_with_their_place_in_the_crawl(sample_corpus, tmp
 
 def test_a_corpus_that_was_built_again_is_not_the_run_s(sample_corpus, tmp_path):
     run = run_of(sample_corpus, tmp_path, "0" * 64)
-    with pytest.raises(InputError, match="0000000000000000….*built again since"):
+    with pytest.raises(ManifestMismatch, match="trained on 0000000000000000…: the data has changed since"):
         explain_step(run, 1)

@@ -5,7 +5,7 @@ import pytest
 from cluster.explaining import explain_document, explain_step
 from cluster.removing import remove_documents
 from manifests import ledger, shards
-from manifests.errors import InputError
+from manifests.errors import ManifestMismatch
 from manifests.manifest import read_manifest
 from tests.corpus.removals import contents, lists
 from trainer.config import TrainConfig
@@ -87,7 +87,7 @@ def test_a_run_of_another_corpus_is_refused_before_anything_is_written(sample_co
     run.mkdir()
     write_run(str(run), RunFacts(paths=(str(sample_corpus),), digest="0" * 64, config=TrainConfig()))
     wanted = lists(tmp_path, ids=[kept(sample_corpus)[0]["doc_id"]])
-    with pytest.raises(InputError, match="built again since"):
+    with pytest.raises(ManifestMismatch, match="the data has changed since"):
         remove_documents(str(sample_corpus), wanted, False, str(tmp_path / "new"), [str(run)], ("local", None))
     assert not (tmp_path / "new").exists()
 

@@ -1,10 +1,11 @@
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from manifests.errors import RecipeError
+from manifests.errors import ManifestMismatch, RecipeError
 from tests.trainer.synthetic import counting_corpus, small_config
 from tests.trainer.tokenizer_file import write_tokenizer_json
 from trainer.config import ModelConfig
@@ -16,6 +17,7 @@ from trainer.model import Decoder
 from trainer.optim import hidden_linears
 from trainer.prune import prune_matrices, prune_run
 from trainer.quantize import export_int8
+from trainer.run_files import read_run, write_run
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,13 @@ def test_one_threshold_holds_for_the_matrices_of_all_layers_and_nothing_else_is_
     others = [name for name in after if not name.endswith("_proj.weight")]
     assert len(others) > 0
     assert all(torch.equal(after[name], before[name]) for name in others)
+
+
+def test_loss_is_not_measured_on_other_data_than_the_run_s(run: str, tmp_path: Path) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    write_run(str(tmp_path / "run"), read_run(run).model_copy(update={"digest": "0" * 64}))
+    with pytest.raises(ManifestMismatch, match="trained on 0000000000000000…: the data has changed since"):
+        prune_run(str(tmp_path / "run"), [0.5], str(tmp_path / "out"))
 
 
 def test_more_zeros_cost_more_loss_and_each_model_can_be_read_again(run: str, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from manifests import shards
 from manifests.errors import InputError, ManifestMismatch, RecipeError
 from trainer import checkpoint
 from trainer.config import TrainConfig
-from trainer.data import Data, open_data
+from trainer.data import Data, open_data, open_run_data
 from trainer.evaluation.scoring import LanguageModel, Tokenizer, rows_per_pass
 from trainer.evaluation.slices import SliceSums, sums_by_slice
 from trainer.llama_layout import import_model, read_config, why_not_ours
@@ -102,12 +102,7 @@ def open_target(path: str) -> Target:
 
 def _open_checkpoint(folder: str, device: torch.device) -> Target:
     run = read_run(folder.rstrip("/").rsplit(f"/{checkpoint.FOLDER}/", 1)[0])
-    data = open_data(run.paths, run.config)
-    if data.digest != run.digest:
-        raise ManifestMismatch(
-            f"{', '.join(run.paths)}: the digest is {data.digest[:16]}…, the run was trained on {run.digest[:16]}…: "
-            "the data has changed since. Give it back its old content; a corpus is built again from its recipe."
-        )
+    data = open_run_data(run)
     model, state = checkpoint.read_model(folder)
     return Target(
         folder, model.to(device), device, state.vocab_size, state.length, state.end_of_text_id, data.tokenizer,
