@@ -79,6 +79,11 @@ class TokenizerFacts(Part):
     token_type: Literal["uint16", "uint32"]
     sha256: str
 
+    @property
+    def rules(self) -> str:
+        """What decides the ids of a text: SHA-256 of the file, then the split rule, which a .tiktoken file lacks."""
+        return " ".join((self.sha256, *([self.pretokenizer] if self.pretokenizer else [])))
+
 
 class PackingFacts(Part):
     """Packed rows; efficiency = document tokens / (rows * (length + 1)).

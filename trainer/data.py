@@ -179,7 +179,7 @@ def _check_alike(paths: Sequence[str], manifests: Sequence[Manifest]) -> None:
     first = manifests[0]
     for path, other in zip(paths[1:], manifests[1:], strict=True):
         for what, mine, theirs in (
-            ("tokenizer (SHA-256)", first.tokenizer.sha256, other.tokenizer.sha256),
+            ("tokenizer (SHA-256)", first.tokenizer.rules, other.tokenizer.rules),
             ("end of text", first.tokenizer.end_of_text_id, other.tokenizer.end_of_text_id),
             ("token type", first.tokenizer.token_type, other.tokenizer.token_type),
             ("length of packed rows", first.packing.length, other.packing.length),

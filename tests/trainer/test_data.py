@@ -243,6 +243,7 @@ def test_languages_of_several_corpora_get_common_numbers(tmp_path: Path) -> None
     ("changes", "message"),
     [
         ({"sha256": "f" * 64}, r"tokenizer \(SHA-256\) [0-9a-f]{64} and f{64}"),
+        ({"pretokenizer": "cl100k_base"}, r"tokenizer \(SHA-256\) [0-9a-f]{64} and [0-9a-f]{64} cl100k_base"),
         ({"length": 16}, "length of packed rows 8 and 16"),
         ({"token_type": "uint32"}, "token type uint16 and uint32"),
     ],
