@@ -43,6 +43,15 @@ _NAME = re.compile(r"step-\d{8}")
 warnings.filterwarnings("ignore", message="torch.distributed is disabled", category=UserWarning)
 
 
+class NamedModel(BaseModel):
+    """A model that a config names, as it was at the run's first start. digest: of its weights and config."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    folder: str  # of the checkpoint, where the config named a run
+    digest: str
+
+
 class State(BaseModel):
     """Contents of state.json. Updates 1 to `step` are done; samples_consumed counts packed rows.
 
@@ -61,6 +70,7 @@ class State(BaseModel):
     vocab_size: int
     length: int  # longest context the model was trained on, in tokens
     end_of_text_id: int
+    named_models: dict[str, NamedModel] = {}  # by key of the config: init, distill.teacher
     architecture: Architecture | None = None  # None: a decoder of the config's shape
     stopper: Stopper = Stopper()
     num_averaged: int = 0
@@ -190,19 +200,28 @@ def read_model(folder: str, *, averaged: bool = True) -> tuple[nn.Module, State]
     averaged: of a run with ema_decay the averaged weights, which its validation has measured; else the last ones.
     """
     state = read_state(folder)
+    model = new_model(state)
+    _load_weights(folder, state, model, averaged)
+    if state.config.lora is None:
+        return model, state
+    from trainer.lora import merge_lora
+
+    return merge_lora(model), state
+
+
+def new_model(state: State) -> nn.Module:
+    """A model with the names and shapes of a checkpoint's, on the CPU, with weights that mean nothing yet."""
+    config = state.config
     model: nn.Module
     if state.architecture is None:
-        model = Decoder(state.config.model, state.vocab_size, state.config.seed)
+        model = Decoder(config.model, state.vocab_size, config.seed)
     else:
-        model = build(state.architecture, state.config.seed)
-    if state.config.lora is None:
-        _load_weights(folder, state, model, averaged)
-        return model, state
-    from trainer.lora import add_lora, merge_lora
+        model = build(state.architecture, config.seed)
+    if config.lora is not None:
+        from trainer.lora import add_lora
 
-    add_lora(model, state.config.lora, state.config.seed, train_head=False)
-    _load_weights(folder, state, model, averaged)
-    return merge_lora(model), state
+        add_lora(model, config.lora, config.seed, train_head=config.objective == "classification")
+    return model
 
 
 def _load_weights(folder: str, state: State, model: nn.Module, averaged: bool) -> None:

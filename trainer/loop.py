@@ -22,10 +22,11 @@ from trainer.models import make_model
 from trainer.objectives import make_objective
 from trainer.objectives.causal import Causal
 from trainer.optim import make_optimizers
+from trainer.origin import fixed, named_models
 from trainer.parallel import check_parallel, distribute, make_grid
 from trainer.passes import Passes, WholePasses
 from trainer.pipeline import PipelinePasses
-from trainer.precision import Precision, common_precision
+from trainer.precision import common_precision
 from trainer.recorder import Recorder
 from trainer.run_files import RunFacts, copy_tokenizer, is_reported, read_metrics, write_run
 from trainer.step import Run, update
@@ -78,12 +79,15 @@ def check_settings(paths: Sequence[str], config: TrainConfig, out: str) -> Data:
 
 def _prepare(paths: Sequence[str], config: TrainConfig, out: str, context: Context) -> Run:
     data = check_settings(paths, config, out)
+    folder = checkpoint.latest_checkpoint(out)
+    state = None if folder is None else checkpoint.read_state(folder)
+    named = named_models(config, state)
     grid = make_grid(config.parallel, context)
-    model = make_model(config, data)
-    objective = make_objective(config, data)
+    model = make_model(config, data) if state is None else checkpoint.new_model(state)
+    objective = make_objective(fixed(config, named), data)
     check_parallel(config, model, objective, grid)
     cost = cost_of(model)
-    precision = _precision(config, out, context)
+    precision = common_precision(config.precision, None if state is None else state.precision, context)
     half = precision == "bf16"
     architecture = describe(model)
     model = distribute(model, config, grid, context.device, half)
@@ -93,13 +97,9 @@ def _prepare(paths: Sequence[str], config: TrainConfig, out: str, context: Conte
         passes = PipelinePasses(model, objective, config, grid, (context.device, autocast, data.length))
     ema = None if config.ema_decay is None else Ema(model, config.ema_decay)
     optimizers = make_optimizers(model, config.optimizer)
-    return Run(config, data, context, grid, precision, model, architecture, objective, passes, optimizers, ema, cost)
-
-
-def _precision(config: TrainConfig, out: str, context: Context) -> Precision:
-    folder = checkpoint.latest_checkpoint(out)
-    stored = None if folder is None else checkpoint.read_state(folder).precision
-    return common_precision(config.precision, stored, context)
+    return Run(
+        config, data, context, grid, precision, model, architecture, named, objective, passes, optimizers, ema, cost
+    )
 
 
 def _resume(run: Run, out: str) -> tuple[int, Stopper]:
@@ -188,6 +188,7 @@ def _save(run: Run, step: int, stopper: Stopper, saver: checkpoint.Saver) -> Non
         vocab_size=run.data.vocab_size,
         length=run.data.length,
         end_of_text_id=run.data.end_of_text_id,
+        named_models=dict(run.named_models),
         architecture=run.architecture,
         stopper=stopper,
         num_averaged=0 if run.ema is None else int(run.ema.num_updates),

@@ -1,17 +1,21 @@
 """What fine-tuning starts from, as far as the rows of its examples depend on it: tokenizer, end of text, lengths."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from manifests import manifest as corpus_manifest
 from manifests import shards
-from manifests.errors import InputError, ModelError, RecipeError
+from manifests.digest import digest_json
+from manifests.errors import InputError, ManifestMismatch, ModelError, RecipeError
 from trainer import checkpoint
+from trainer.checkpoint import NamedModel, State
 from trainer.config import CORPUS_OBJECTIVES, TrainConfig
 from trainer.tokenizer import FILE, Tokenizer, load_tokenizer
 
 HUGGING_FACE_CONFIG = "config.json"
+TEACHER = "distill.teacher"
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,53 @@ def find_init(init: str) -> tuple[Literal["checkpoint", "hugging_face"], str]:
         f"init {init!r}: is no checkpoint, no run with a checkpoint, and no folder with {HUGGING_FACE_CONFIG}. "
         "Name one of these on this machine."
     )
+
+
+def named_models(config: TrainConfig, state: State | None) -> dict[str, NamedModel]:
+    """The models that init and distill.teacher name: of the first start (state None), or of the one that state tells.
+
+    Raises InputError where there is none, ManifestMismatch if one that a resumed run still needs has changed since.
+    """
+    if state is None:
+        folders = {key: find_init(name)[1] for key, name in _names(config).items()}
+        return {key: NamedModel(folder=folder, digest=_digest(folder)) for key, folder in folders.items()}
+    for key in _needed(config) & state.named_models.keys():
+        known = state.named_models[key]
+        found = _digest(known.folder)
+        if found != known.digest:
+            raise ManifestMismatch(
+                f"{key} {known.folder}: at the first start of this run it had the digest {known.digest}, now has "
+                f"{found}. Put it back (a base run needs a larger keep_checkpoints), or give another --out."
+            )
+    return state.named_models
+
+
+def fixed(config: TrainConfig, named: Mapping[str, NamedModel]) -> TrainConfig:
+    """The config with the folders of these models in the place of their names, where the objective needs them."""
+    folders = {key: named[key].folder for key in _needed(config) & named.keys()}
+    changes: dict[str, object] = {"init": folders["init"]} if "init" in folders else {}
+    if config.distill is not None and TEACHER in folders:
+        changes["distill"] = config.distill.model_copy(update={"teacher": folders[TEACHER]})
+    return config.model_copy(update=changes)
+
+
+def _names(config: TrainConfig) -> dict[str, str]:
+    names = {"init": config.init, TEACHER: None if config.distill is None else config.distill.teacher}
+    return {key: name for key, name in names.items() if name is not None}
+
+
+def _needed(config: TrainConfig) -> set[str]:
+    """Keys of the models that every step reads: a teacher, and the reference that preferences are compared with."""
+    has_reference = config.objective == "preference" and config.lora is None
+    return {TEACHER} | ({"init"} if has_reference else set())
+
+
+def _digest(folder: str) -> str:
+    """Of what decides a model: state.json, which holds the digests of its files, or config.json and safetensors."""
+    if shards.exists(shards.join(folder, checkpoint.STATE)):
+        return shards.file_digest(shards.join(folder, checkpoint.STATE))
+    files = [path for path in shards.list_files(folder) if path == HUGGING_FACE_CONFIG or path.endswith(".safetensors")]
+    return digest_json([[path, shards.file_digest(shards.join(folder, path))] for path in sorted(files)])
 
 
 def read_origin(config: TrainConfig) -> Origin:
