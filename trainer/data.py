@@ -78,6 +78,7 @@ class Data:
     end_of_text_id: int
     length: int  # of the context: rows hold one token more
     tokenizer: str  # URI of the tokenizer's file
+    pretokenizer: str | None = None  # the split rule of a .tiktoken file
     labels: tuple[str, ...] = ()  # of classification; Batch.labels numbers them
     first_rows: tuple[int, ...] = (0,)  # number of the first training row of each path
 
@@ -143,6 +144,7 @@ def _open_corpora(paths: tuple[str, ...], config: TrainConfig) -> Data:
         end_of_text_id=first.tokenizer.end_of_text_id,
         length=first.packing.length,
         tokenizer=shards.join(corpus_root(paths[0]), first.tokenizer.path),
+        pretokenizer=first.tokenizer.pretokenizer,
         first_rows=tuple((np.cumsum(rows) - rows).tolist()),
     )
 

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from manifests import shards
+from manifests.digest import digest_json
 from manifests.errors import InputError, ManifestMismatch, RecipeError
 from trainer import checkpoint
 from trainer.config import TrainConfig
@@ -73,7 +74,8 @@ class Target:
         Raises ManifestMismatch for another tokenizer, InputError where the corpus reserves no rows.
         """
         data = open_data([path], TrainConfig())
-        mine, theirs = _rules(self.tokenizer_uri), _rules(data.tokenizer)
+        own = None if self.data is None else self.data.pretokenizer
+        mine, theirs = _rules(self.tokenizer_uri, own), _rules(data.tokenizer, data.pretokenizer)
         if mine != theirs:
             raise ManifestMismatch(
                 f"{path}: has tokens of the tokenizer {data.tokenizer} ({theirs[:16]}…), the model those of "
@@ -85,9 +87,9 @@ class Target:
         return sums_by_slice(self.model, Causal(), data.validation, data, self.rows, self.device)
 
 
-def _rules(uri: str) -> str:
+def _rules(uri: str, pretokenizer: str | None) -> str:
     """Digest of what decides the ids of a text."""
-    return shards.file_digest(uri) if uri.endswith(".tiktoken") else rules_digest(uri)
+    return digest_json([shards.file_digest(uri), pretokenizer]) if uri.endswith(".tiktoken") else rules_digest(uri)
 
 
 def open_target(path: str) -> Target:
