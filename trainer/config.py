@@ -3,6 +3,7 @@
 The rows, and unless the config says so the vocabulary and the context, come from the data's manifest.
 """
 
+import os
 import tomllib
 from typing import Any, Literal, Self
 
@@ -226,7 +227,10 @@ class TrainConfig(Strict):
 
 
 def read_config(path: str) -> TrainConfig:
-    """Read a TOML file. Raises InputError if it is not there, RecipeError if a key or value is wrong."""
+    """Read a TOML file; relative paths in it count from its folder.
+
+    Raises InputError if it is not there, RecipeError if a key or value is wrong.
+    """
     try:
         text = shards.read_bytes(path).decode("utf-8")
     except (FileNotFoundError, IsADirectoryError):
@@ -237,7 +241,7 @@ def read_config(path: str) -> TrainConfig:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path}: is not TOML: {error}.") from error
-    return parse_config(data, path)
+    return _from_folder(parse_config(data, path), path)
 
 
 def parse_config(data: dict[str, Any], where: str) -> TrainConfig:
@@ -246,6 +250,26 @@ def parse_config(data: dict[str, Any], where: str) -> TrainConfig:
         return TrainConfig.model_validate(data)
     except ValidationError as error:
         raise RecipeError(f"{where}: {explain_validation(error, TrainConfig)}") from error
+
+
+def _from_folder(config: TrainConfig, path: str) -> TrainConfig:
+    """The config with its paths made absolute; URIs are as they were."""
+
+    def whole(found: str | None) -> str | None:
+        if found is None or "://" in found:
+            return found
+        if "://" in path:
+            return found if found.startswith("/") else shards.join(path.rpartition("/")[0], found)
+        return os.path.abspath(os.path.join(os.path.dirname(path), found))
+
+    distill = config.distill and config.distill.model_copy(update={"teacher": whole(config.distill.teacher)})
+    changes = {
+        "init": whole(config.init),
+        "distill": distill,
+        "examples": config.examples.model_copy(update={"tokenizer": whole(config.examples.tokenizer)}),
+        "evaluation": tuple(each.model_copy(update={"path": whole(each.path)}) for each in config.evaluation),
+    }
+    return config.model_copy(update=changes)
 
 
 def different_keys(old: TrainConfig, new: TrainConfig) -> list[str]:

@@ -4,14 +4,16 @@ docs/metrics.md has every key of a metrics line.
 """
 
 import importlib.util
+import math
 from typing import Any
 
 import numpy as np
 import torch
 
+from manifests.errors import JobFailed
 from trainer import document_losses
 from trainer.document_losses import LossLog
-from trainer.events import EventLog
+from trainer.events import EventLog, scalars
 from trainer.flops import peak_flops
 from trainer.run_files import MetricsLog, read_metrics
 from trainer.spikes import WINDOW, usual_loss
@@ -69,7 +71,8 @@ class Recorder:
         return found
 
     def append(self, metrics: dict[str, Any]) -> None:
-        """Write the metrics of a step."""
+        """Write the metrics of a step. Raises JobFailed, on every worker, if one of them is not finite."""
+        _check_finite(metrics)
         for log in self.logs:
             log.append(metrics)
 
@@ -122,6 +125,15 @@ class Recorder:
             "num_targets": int(num_targets),
             "loss": nats / num_targets,
         }
+
+
+def _check_finite(metrics: dict[str, Any]) -> None:
+    wrong = [f"{name} is {value}" for name, value in scalars(metrics) if not math.isfinite(value)]
+    if wrong:
+        raise JobFailed(
+            f"step {metrics['step']}: {', '.join(wrong)}. Lower optimizer.lr or raise schedule.warmup_steps and start "
+            "again in another --out."
+        )
 
 
 def _num_compiled_graphs() -> int:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from manifests import shards
 from manifests.errors import InputError, RecipeError
 from trainer.config import TrainConfig, different_keys, parse_config, read_config
 
@@ -42,6 +43,26 @@ def test_a_value_out_of_range_is_named() -> None:
 def test_values_that_do_not_fit_together_are_refused(data: dict[str, object], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         parse_config(data, "t.toml")
+
+
+def test_paths_count_from_the_folder_of_the_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "t.toml").write_text(
+        'init = "../base"\n[examples]\ntokenizer = "s3://bucket/tokenizer.json"\n[distill]\nteacher = "/models/big"\n'
+        '[[evaluation]]\nkind = "texts"\npath = "a.jsonl"\n[[evaluation]]\nkind = "bias"\npath = "b.jsonl"\n'
+    )
+    monkeypatch.chdir(tmp_path)
+    config = read_config("configs/t.toml")
+    assert config.init == f"{tmp_path}/base"
+    assert config.examples.tokenizer == "s3://bucket/tokenizer.json"
+    assert config.distill is not None
+    assert config.distill.teacher == "/models/big"
+    assert [entry.path for entry in config.evaluation] == [f"{tmp_path}/configs/{name}.jsonl" for name in "ab"]
+
+
+def test_paths_beside_a_config_in_an_object_store_lie_there_too() -> None:
+    shards.write_bytes("memory://configs/t.toml", b'init = "base"\n')
+    assert read_config("memory://configs/t.toml").init == "memory://configs/base"
 
 
 def test_only_keys_that_change_the_result_count_as_different() -> None:

@@ -86,6 +86,11 @@ class DuringTraining:
                 f"objective is {config.objective!r}, parallel.pipeline {config.parallel.pipeline}. Remove "
                 "[[evaluation]] and use `gristmill evaluate` on the run."
             )
+        if not data.tokenizer.endswith(".json"):
+            raise RecipeError(
+                f"evaluation: {data.tokenizer} is no tokenizer.json, the kind that files are read with in training. "
+                "Remove [[evaluation]] and use `gristmill evaluate` on the run."
+            )
         self.tokenizer = load_tokenizer(data.tokenizer)
 
     def metrics(self, model: nn.Module, device: torch.device) -> dict[str, Any]:

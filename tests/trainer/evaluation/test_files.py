@@ -13,7 +13,7 @@ from trainer.config import ModelConfig, TrainConfig
 from trainer.context import Context
 from trainer.data import Data, open_data
 from trainer.evaluation.files import DuringTraining
-from trainer.loop import train
+from trainer.loop import check_settings, train
 from trainer.model import Decoder
 from trainer.run_files import read_metrics
 
@@ -77,6 +77,21 @@ def test_what_cannot_be_asked_is_refused_before_training(tmp_path: Path, data: D
         DuringTraining(config(files, parallel={"pipeline": 2}), data)
     with pytest.raises(InputError, match=r"none\.jsonl: there is no such evaluation file"):
         DuringTraining(config({"kind": "bias", "path": "none.jsonl"}), data)
+
+
+def test_a_tokenizer_that_training_cannot_read_is_refused_before_training(tmp_path: Path, data: Data) -> None:
+    files = {"kind": "texts", "path": write(tmp_path / "t.jsonl", {"text": "a"})}
+    ranks = dataclasses.replace(data, tokenizer="corpus/tokenizer.tiktoken")
+    with pytest.raises(
+        RecipeError, match=r"tokenizer\.tiktoken.*Remove \[\[evaluation\]\] and use `gristmill evaluate`"
+    ):
+        DuringTraining(config(files), ranks)
+
+
+def test_files_are_looked_at_with_the_other_settings(tmp_path: Path, data: Data) -> None:
+    asked = config({"kind": "texts", "path": f"{tmp_path}/none.jsonl"})
+    with pytest.raises(InputError, match=r"none\.jsonl: there is no such"):
+        check_settings([data.paths[0]], asked, str(tmp_path / "run"))
 
 
 def test_files_are_asked_whenever_a_run_is_evaluated(tmp_path: Path, data: Data) -> None:
