@@ -75,7 +75,7 @@ def test_what_cannot_be_asked_is_refused_before_training(tmp_path: Path, data: D
         DuringTraining(config(files, objective="masked"), data)
     with pytest.raises(RecipeError, match=r"parallel\.pipeline 2"):
         DuringTraining(config(files, parallel={"pipeline": 2}), data)
-    with pytest.raises(InputError, match=r"none\.jsonl: there is no such evaluation file"):
+    with pytest.raises(InputError, match=r"none\.jsonl: there is no such file"):
         DuringTraining(config({"kind": "bias", "path": "none.jsonl"}), data)
 
 
