@@ -22,7 +22,7 @@ from trainer.checkpoint import latest_checkpoint
 from trainer.config import TrainConfig
 from trainer.context import Context, Reporter, backend, share_cores
 from trainer.loop import check_settings, summary, train
-from trainer.run_files import absolute, is_reported, read_metrics
+from trainer.run_files import absolute, is_reported, only_writer, read_metrics
 
 # A loss of workers that comes back after each of these restarts, before any checkpoint, is not an accident.
 MAX_RESTARTS = 2
@@ -54,7 +54,7 @@ def train_with_ray(
     check_settings(paths, config, out)
     settings = {"paths": paths, "config": config.model_dump(), "out": out}
     _check_range(config, workers)
-    with connect(address, workers[1]), _following(out, config, reporter):
+    with only_writer(out, rank=0), connect(address, workers[1]), _following(out, config, reporter):
         fit(worker_loop, settings, workers)
     return summary(out)
 

@@ -117,4 +117,4 @@ def _holder() -> str:
 
 def _taken(uri: str, holder: str, remedy: str) -> StorageError:
     out = uri.removesuffix(f"/{NAME}")
-    return StorageError(f"{out}: another build writes to this folder ({holder or 'who is not said yet'}). {remedy}")
+    return StorageError(f"{out}: another process writes to this folder ({holder or 'who is not said yet'}). {remedy}")

@@ -9,6 +9,7 @@ from manifests.errors import GristmillError
 from trainer.config import TrainConfig, read_config
 from trainer.context import torchrun_context
 from trainer.loop import train
+from trainer.run_files import only_writer
 
 
 def progress_line(metrics: dict[str, Any]) -> str:
@@ -41,6 +42,10 @@ def _spike_lines(metrics: dict[str, Any]) -> list[str]:
     return ["".join(char if char.isprintable() else " " for char in line) for line in lines]
 
 
+def _print_progress(metrics: dict[str, Any]) -> None:
+    print(progress_line(metrics), flush=True)
+
+
 def main(arguments: list[str]) -> int:
     """Run the command; returns the exit code: 0, or 1 after an error that is told in one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m trainer", description="Train a model from corpora or examples.")
@@ -50,7 +55,7 @@ def main(arguments: list[str]) -> int:
     parsed = parser.parse_args(arguments)
     try:
         config = read_config(parsed.config) if parsed.config else TrainConfig()
-        with torchrun_context(lambda metrics: print(progress_line(metrics), flush=True)) as context:
+        with torchrun_context(_print_progress) as context, only_writer(parsed.out, context.rank):
             train(parsed.data, config, parsed.out, context)
     except GristmillError as error:
         print(f"error: {error}", file=sys.stderr)

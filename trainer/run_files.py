@@ -1,5 +1,6 @@
 """What a run writes beside its checkpoints: run.json (what is trained on what) and metrics.jsonl (one line a step)."""
 
+import contextlib
 import json
 import os
 from typing import Any
@@ -8,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from manifests import shards
 from manifests.errors import InputError, IntegrityError
+from manifests.lock import locked
 from trainer.config import TrainConfig
 
 RUN = "run.json"
@@ -22,6 +24,15 @@ class RunFacts(BaseModel):
     paths: tuple[str, ...]  # of the data: manifests, folders of corpora, or JSONL files; absolute
     digest: str  # of the data
     config: TrainConfig
+
+
+def only_writer(out: str, rank: int) -> contextlib.AbstractContextManager[None]:
+    """What the first worker, or the one that starts the workers, holds while a run writes to `out`.
+
+    Entering raises StorageError if another run does so. Object stores are not locked: a killed group would leave its
+    lock there, which nobody takes away before the group starts again.
+    """
+    return locked(out) if rank == 0 and shards.is_local(out) else contextlib.nullcontext()
 
 
 def absolute(path: str) -> str:

@@ -18,7 +18,7 @@ from manifests.errors import StorageError
 from manifests.lock import locked
 from tests.shared import ROOT
 
-HELD = r"another build writes to this folder \(host \S+, process {}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC\)\. "
+HELD = r"another process writes to this folder \(host \S+, process {}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC\)\. "
 
 
 class Hdfs(ArrowFSWrapper):
@@ -139,7 +139,7 @@ def test_a_second_build_is_refused_and_goes_on_where_a_killed_one_left_off(tmp_p
             first.kill()
     assert (second.returncode, second.stdout) == (1, "")
     (line,) = [line for line in second.stderr.splitlines() if "kernels" not in line]
-    assert line.startswith(f"gristmill: {tmp_path}/out: another build writes to this folder (host ")
+    assert line.startswith(f"gristmill: {tmp_path}/out: another process writes to this folder (host ")
     assert f", process {first.pid}, since " in line
     assert lock.exists()  # kill -9 leaves the file, but not the lock
     third = subprocess.run(command(tmp_path), cwd=ROOT, capture_output=True, text=True, check=False)

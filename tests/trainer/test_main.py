@@ -1,9 +1,11 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from manifests.lock import locked
 from tests.trainer.synthetic import counting_corpus
 from trainer.__main__ import main, progress_line
 from trainer.run_files import read_metrics
@@ -34,6 +36,14 @@ def test_a_library_error_is_one_line_on_stderr_and_exit_code_1(
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert error.count("\n") == 1
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    counting_corpus(tmp_path / "corpus")
+    with locked(str(tmp_path / "run")):
+        assert main([str(tmp_path / "corpus"), "--out", str(tmp_path / "run")]) == 1
+    assert f"process {os.getpid()}" in capsys.readouterr().err
+    assert read_metrics(str(tmp_path / "run")) == []
 
 
 def test_a_wrong_call_is_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
