@@ -177,7 +177,7 @@ def test_corpora_without_validation_rows_need_held_out_texts(tmp_path):
 
 def test_a_run_that_another_process_does_is_left_to_it(tmp_path):
     clean_corpus(tmp_path / "a")
-    with locked(str(tmp_path / "run")), pytest.raises(StorageError, match="run: another build writes to this folder"):
+    with locked(str(tmp_path / "run")), pytest.raises(StorageError, match="run: another process writes to this folder"):
         run_arm(str(tmp_path / "a"), tiny(), str(tmp_path / "run"), [HeldOut("a", str(tmp_path / "a"))], Context())
 
 
