@@ -111,7 +111,7 @@ def test_more_seeds_and_corpora_train_only_what_is_new(tmp_path):
     clean_corpus(tmp_path / "a")
     harmed_corpus(tmp_path / "b")
     first = compare(plan_of(tmp_path / "a", tmp_path / "b", num_seeds=2), tmp_path / "out")
-    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("*.parquet")}
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").rglob("held_out/*.parquet")}
     assert len(written) == 2 * 2 * 2  # arms, seeds, held-out sets
     corpus(tmp_path / "c", [row(number) for number in range(300, 300 + NUM_TRAIN)])
     more = compare(plan_of(tmp_path / "a", tmp_path / "c", tmp_path / "b"), tmp_path / "out")

@@ -110,6 +110,7 @@ def test_a_student_with_a_teacher_is_ahead_of_one_without_at_equal_steps(tmp_pat
 def test_objectives_that_do_not_predict_next_tokens_have_no_teacher(tmp_path: Path) -> None:
     make_corpus(tmp_path / "corpus", [chance_rows(4, seed=0)], [], 32, 64)
     model = ModelConfig(layers=1, width=16, heads=2, kv_heads=2, hidden=32)
-    config = small_config(model=model, objective="masked", distill={"teacher": str(tmp_path)})
+    train([str(tmp_path / "corpus")], small_config(model=model, steps=2), str(tmp_path / "teacher"), Context())
+    config = small_config(model=model, objective="masked", distill={"teacher": str(tmp_path / "teacher")})
     with pytest.raises(RecipeError, match="distill: objective 'masked' does not predict next tokens"):
         train([str(tmp_path / "corpus")], config, str(tmp_path / "run"), Context())
