@@ -155,9 +155,9 @@ def _following(out: str, config: TrainConfig, reporter: Reporter | None) -> Iter
 def _follow(out: str, last: int, config: TrainConfig, reporter: Reporter, ended: threading.Event) -> None:
     while True:
         is_end = ended.wait(POLL_SECONDS)
-        for metrics in read_metrics(out):
-            if metrics["step"] > last and is_reported(metrics, config):
-                last = metrics["step"]
+        for metrics in read_metrics(out, last):
+            last = metrics["step"]
+            if is_reported(metrics, config):
                 reporter(metrics)
         if is_end:
             return

@@ -63,14 +63,17 @@ def read_run(out: str) -> RunFacts:
         raise IntegrityError(f"{uri}: is not a whole run description: {error.errors()[0]['msg']}.") from error
 
 
-def read_metrics(out: str) -> list[dict[str, Any]]:
-    """The metrics of each step done so far, in order; [] where there are none.
+def read_metrics(out: str, after: int = 0) -> list[dict[str, Any]]:
+    """The metrics of each step done so far, of those behind `after`, in order; [] where there are none.
 
     A last line that is not whole (the run was killed, or writes it just now) is left out.
     """
     uri = shards.join(out, METRICS)
     lines = shards.read_bytes(uri).decode("utf-8").split("\n")[:-1] if shards.exists(uri) else []
-    return [json.loads(line) for line in lines]
+    found: list[dict[str, Any]] = []
+    while lines and (not found or found[-1]["step"] > after):  # only what is asked for is parsed
+        found.append(json.loads(lines.pop()))
+    return [metrics for metrics in reversed(found) if metrics["step"] > after]
 
 
 def is_reported(metrics: dict[str, Any], config: TrainConfig) -> bool:

@@ -35,3 +35,12 @@ def test_steps_that_a_crash_has_undone_are_dropped_from_the_metrics(tmp_path: Pa
 def test_a_last_line_that_is_not_whole_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step"')
     assert read_metrics(str(tmp_path)) == [{"step": 1}]
+
+
+def test_the_metrics_behind_a_step_can_be_asked_for(tmp_path: Path) -> None:
+    log = MetricsLog(str(tmp_path), 0)
+    for step in (1, 2, 3):
+        log.append({"step": step})
+    assert [metrics["step"] for metrics in read_metrics(str(tmp_path), 1)] == [2, 3]
+    assert read_metrics(str(tmp_path), 3) == []
+    assert [metrics["step"] for metrics in read_metrics(str(tmp_path))] == [1, 2, 3]
