@@ -8,6 +8,7 @@ from trainer.data import open_run_data
 from trainer.evaluation.slices import Figures, sums_by_slice
 from trainer.export import Trained, run_folder
 from trainer.objectives import make_objective
+from trainer.origin import fixed
 from trainer.run_files import read_run
 
 KEYS = ("loss", "bits_per_byte")
@@ -27,7 +28,7 @@ class HeldOut:
         if self.data.validation is None:
             raise RecipeError(f"{trained.paths[0]}: has no validation rows, so a change of loss cannot be measured.")
         self.rows = self.data.validation
-        self.objective = make_objective(config, self.data)
+        self.objective = make_objective(fixed(config, trained.state.named_models), self.data)
         self.micro_batch = config.micro_batch
 
     def figures(self, model: nn.Module) -> Figures:

@@ -17,7 +17,7 @@ from trainer.evaluation.slices import SliceSums, sums_by_slice
 from trainer.llama_layout import import_model, read_config, why_not_ours
 from trainer.objectives import make_objective
 from trainer.objectives.causal import Causal
-from trainer.origin import find_init, read_origin
+from trainer.origin import find_init, fixed, read_origin
 from trainer.run_files import RunFacts, read_run
 from trainer.tokenizer import rules_digest
 
@@ -65,7 +65,10 @@ class Target:
         """Losses on the rows that the run reserved, by its own objective; None without a run, or without such rows."""
         if self.run is None or self.data is None or self.data.validation is None:
             return None
-        objective = make_objective(self.run.config, self.data)
+        state = checkpoint.read_state(self.folder)
+        # Without a teacher, as in training, and against the reference that the run had.
+        config = fixed(state.config.model_copy(update={"distill": None}), state.named_models)
+        objective = make_objective(config, self.data)
         return sums_by_slice(self.model, objective, self.data.validation, self.data, self.rows, self.device)
 
     def corpus(self, path: str) -> SliceSums:
