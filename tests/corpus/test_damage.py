@@ -156,7 +156,7 @@ def test_a_text_that_is_damaged_during_the_build_is_named(small, tmp_path):
             group = pq.read_metadata(path).row_group(0)
             text = next(group.column(i) for i in range(group.num_columns) if group.column(i).path_in_schema == "text")
             data = bytearray(path.read_bytes())
-            data[text.dictionary_page_offset + 200] ^= 1
+            data[text.data_page_offset + 200] ^= 1
             path.write_bytes(data)
 
     with pytest.raises(
