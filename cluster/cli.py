@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import typer
 from pydantic import BaseModel
 
-from cluster import classifier, exporting, losses, show
+from cluster import classifier, exporting, show
 
 app = typer.Typer(
     name="gristmill",
@@ -23,7 +23,6 @@ app = typer.Typer(
 app.add_typer(classifier.app, name="classifier")
 app.command()(exporting.export)
 app.command()(exporting.prune)
-app.command()(losses.losses)
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 
@@ -200,6 +199,19 @@ def _worker_range(workers: str) -> tuple[int, int]:
     if not (fewest.isdecimal() and most.isdecimal() and 1 <= int(fewest) <= int(most)):
         raise typer.BadParameter(f"--workers {workers}: give a number from 1, or MIN:MAX.")
     return int(fewest), int(most)
+
+
+@app.command()
+def losses(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a training run.", show_default=False)],
+    out: Annotated[str, typer.Option(metavar="FILE", help="Parquet file to write.", show_default=False)],
+    as_json: AsJson = False,
+) -> None:
+    """Write the loss of each document that a run was trained on, for `[[filter]] rule = "trained_loss"`."""
+    from cluster.losses import compact, told
+
+    found = compact(run, out)
+    _print(found, as_json, lambda console: console.print(show.plain(told(found), 1000)))
 
 
 @app.command()

@@ -1,14 +1,10 @@
 """`gristmill losses`: what losses a run has kept, as one row for each document, for the next recipe to filter on."""
 
-import json
 import math
-from dataclasses import asdict, dataclass
-from typing import Annotated
+from dataclasses import dataclass
 
 import polars as pl
-import typer
 
-from cluster import show
 from manifests import ledger, shards
 from manifests.errors import InputError
 from manifests.schemas import DOCUMENT_LOSSES, require
@@ -27,19 +23,11 @@ class Compacted:
     mean_bits_per_byte: float | None
 
 
-def losses(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a training run.", show_default=False)],
-    out: Annotated[str, typer.Option(metavar="FILE", help="Parquet file to write.", show_default=False)],
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
-) -> None:
-    """Write the loss of each document that a run was trained on, for `[[filter]] rule = "trained_loss"`."""
-    found = compact(run, out)
-    if as_json:
-        print(json.dumps(asdict(found), indent=1))
-        return
+def told(found: Compacted) -> str:
+    """The one line that the command prints."""
     bits = "" if found.mean_bits_per_byte is None else f", {found.mean_bits_per_byte:.4f} bits per byte"
-    told = f"{found.num_documents:,} documents of {found.num_steps:,} steps; mean loss {found.mean_loss:.4f}{bits}"
-    show.console().print(show.plain(f"{found.out}: {told}", 1000))
+    means = f"{found.num_documents:,} documents of {found.num_steps:,} steps; mean loss {found.mean_loss:.4f}{bits}"
+    return f"{found.out}: {means}"
 
 
 def compact(run: str, out: str) -> Compacted:
