@@ -6,6 +6,7 @@ scores if only thresholds changed, everything if nothing did.
 """
 
 import contextlib
+import functools
 import math
 import unicodedata
 from collections.abc import Iterator
@@ -92,6 +93,7 @@ def score_libraries(recipe: Recipe) -> tuple[str, ...]:
     return tuple(sorted(used))
 
 
+@functools.cache
 def versions(names: tuple[str, ...]) -> dict[str, str]:
     """Versions of the installed ones of these distributions, and of Python's Unicode data."""
     found = {"unicode": unicodedata.unidata_version}

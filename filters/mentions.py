@@ -20,7 +20,7 @@ it. All lexicons apply to all documents: the language of a document is not known
 
 import tomllib
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import resources
 from typing import Any, ClassVar, NamedTuple
 
@@ -69,13 +69,8 @@ class Mentions(Filter):
 
     @cached_property
     def _table(self) -> TermTable:
-        terms: dict[str, int] = {}
-        for language, data in sorted(self._contents().items()):
-            where = self.lexicons.get(language, BUILT_IN.get(language, language))
-            for group, found in read_lexicon(data, where).items():
-                for term in found:
-                    terms[term] = terms.get(term, 0) | 1 << GROUPS.index(group)
-        return build_table(terms)
+        contents = sorted(self._contents().items())
+        return _table_of(tuple((self.lexicons.get(name, BUILT_IN.get(name, name)), data) for name, data in contents))
 
     def _contents(self) -> dict[str, bytes]:
         """The bytes of each lexicon by language."""
@@ -90,6 +85,17 @@ class Mentions(Filter):
                     "Correct audit.lexicons in the recipe."
                 ) from error
         return contents
+
+
+@lru_cache(maxsize=4)
+def _table_of(lexicons: tuple[tuple[str, bytes], ...]) -> TermTable:
+    """The terms of all lexicons, given as pairs of name and content; kept, since each task has filters of its own."""
+    terms: dict[str, int] = {}
+    for where, data in lexicons:
+        for group, found in read_lexicon(data, where).items():
+            for term in found:
+                terms[term] = terms.get(term, 0) | 1 << GROUPS.index(group)
+    return build_table(terms)
 
 
 def read_lexicon(data: bytes, where: str) -> dict[str, list[str]]:

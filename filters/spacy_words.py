@@ -19,7 +19,7 @@ import numpy.typing as npt
 from filters.kernels.buffers import TextBuffers
 from filters.kernels.unicode import LETTER, SPACE, code_point_classes
 from filters.kernels.words import Words
-from filters.kernels.words_spacy import SpacyTables, cut_words, pair_table
+from filters.kernels.words_spacy import SpacyTables, pair_table
 from filters.kernels.words_spacy_affixes import (
     ALPHA,
     CURRENCY,
@@ -33,7 +33,7 @@ from filters.kernels.words_spacy_affixes import (
     UPPER,
     WORD,
 )
-from filters.kernels.words_spacy_hidden import pattern_table, with_hidden_cases
+from filters.kernels.words_spacy_hidden import cut_words, pattern_table
 from filters.kernels.words_spacy_strings import SPECIAL, UNIT, string_table
 from manifests.errors import RecipeError
 
@@ -54,9 +54,7 @@ class English:
 
 def find_words(text: TextBuffers) -> Words:
     """The words of each text. Raises RecipeError if spaCy is missing or of an unknown version."""
-    english = load_english()
-    words, suspects = cut_words(text, english.tables)
-    return with_hidden_cases(text, words, suspects, english.tables) if len(suspects) else words
+    return cut_words(text, load_english().tables)
 
 
 @cache

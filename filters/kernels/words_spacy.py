@@ -13,9 +13,8 @@ import numpy.typing as npt
 
 from filters.kernels.bare import bare_kernel
 from filters.kernels.bits import HIGH_BITS, hash_bytes, hash_up_to_16, low_bytes, mix
-from filters.kernels.buffers import TextBuffers
 from filters.kernels.unicode import LETTER, code_point, width
-from filters.kernels.words import Words, ascii_letters, scan_word, short_word, skip_space
+from filters.kernels.words import ascii_letters, scan_word, short_word, skip_space
 from filters.kernels.words_spacy_affixes import DECIMAL, LOWER, WORD, infix_size, prefix_size, suffix_size
 from filters.kernels.words_spacy_strings import SPECIAL, find_string, may_have, string_hash
 from filters.kernels.words_spacy_url import is_url
@@ -63,63 +62,49 @@ def tokens_key(tokens: tuple[bytes, ...]) -> int:
     return key
 
 
-def cut_words(text: TextBuffers, tables: SpacyTables) -> tuple[Words, npt.NDArray[np.int64]]:
-    """The words of each text, before special cases that affixes have hidden are looked for.
+@bare_kernel
+def cut_document(data: Any, span: Any, tables: Any, out: Any, word: Any, suspects: Any) -> Any:
+    """Write the words of a text, but for special cases that affixes have hidden, from number `word` on.
 
-    Second, int64: the words at which such a case may begin. Words are up to one a byte, 29 bytes of memory each.
+    suspects: gets the words at which such a case may begin. Returns the number after the last word, and of suspects.
     """
-    # Pages that stay unused are never touched, so cost nothing.
-    capacity = int(text.offsets[-1] - text.offsets[0]) + 1
-    spans = np.empty((2, capacity), np.int64)
-    hashes = np.empty(capacity, np.uint64)
-    num_chars = np.empty(capacity, np.int32)
-    has_letter = np.empty(capacity, np.bool_)
-    offsets = np.zeros(text.num_documents + 1, np.int64)
-    suspects = np.empty(capacity, np.int64)
-    known = (tables.classes, tables.strings, tables.pairs)
-    out = (spans, hashes, num_chars, has_letter)
-    num_suspects = _cut_words(text.data, text.offsets, known, out, (offsets, suspects))
-    used = slice(0, int(offsets[-1]))
-    words = Words(text.data, spans[0, used], spans[1, used], offsets, hashes[used], num_chars[used], has_letter[used])
-    return words, suspects[:num_suspects]
+    classes, strings, pairs = tables
+    spans, hashes, num_chars, has_letter = out
+    num_suspects = 0
+    limit = span[1]
+    position = skip_space(data, span[0], limit, classes)
+    while position < limit:
+        first_word = word
+        size, first_8, next_8 = short_word(data, position, limit)
+        number = hash_up_to_16(first_8, next_8, size)
+        if size > 0 and _is_plain(first_8, next_8, size, number, strings):
+            spans[0, word] = position
+            position += size
+            spans[1, word] = position
+            hashes[word] = number
+            num_chars[word] = size
+            has_letter[word] = True
+            word += 1
+        else:
+            end = position + size if size > 0 else scan_word(data, position, limit, classes)[0]
+            word = _cut_chunk(data, (position, end), classes, strings, spans, word)
+            for index in range(first_word, word):
+                put_facts(data, out, index, classes)
+                if index > first_word and is_pair(pairs, hashes[index - 1], hashes[index]):
+                    suspects[num_suspects] = index - 1
+                    num_suspects += 1
+            position = end
+        position = skip_space(data, position, limit, classes)
+    return word, num_suspects
 
 
 @bare_kernel
-def _cut_words(data: Any, offsets: Any, tables: Any, out: Any, marks: Any) -> Any:
-    classes, strings, pairs = tables
+def put_facts(data: Any, out: Any, word: Any, classes: Any) -> None:
+    """Fill all that is known of a word whose span is written."""
     spans, hashes, num_chars, has_letter = out
-    word_offsets, suspects = marks
-    word = 0
-    num_suspects = 0
-    for document in range(len(offsets) - 1):
-        limit = offsets[document + 1]
-        position = skip_space(data, offsets[document], limit, classes)
-        while position < limit:
-            first_word = word
-            size, first_8, next_8 = short_word(data, position, limit)
-            number = hash_up_to_16(first_8, next_8, size)
-            if size > 0 and _is_plain(first_8, next_8, size, number, strings):
-                spans[0, word] = position
-                position += size
-                spans[1, word] = position
-                hashes[word] = number
-                num_chars[word] = size
-                has_letter[word] = True
-                word += 1
-            else:
-                end = position + size if size > 0 else scan_word(data, position, limit, classes)[0]
-                word = _cut_chunk(data, (position, end), classes, strings, spans, word)
-                for index in range(first_word, word):
-                    start, position = spans[0, index], spans[1, index]
-                    hashes[index] = hash_bytes(data, start, position)
-                    num_chars[index], has_letter[index] = char_facts(data, start, position, classes)
-                    if index > first_word and is_pair(pairs, hashes[index - 1], hashes[index]):
-                        suspects[num_suspects] = index - 1
-                        num_suspects += 1
-                position = end
-            position = skip_space(data, position, limit, classes)
-        word_offsets[document + 1] = word
-    return num_suspects
+    start, end = spans[0, word], spans[1, word]
+    hashes[word] = hash_bytes(data, start, end)
+    num_chars[word], has_letter[word] = char_facts(data, start, end, classes)
 
 
 @bare_kernel

@@ -1,21 +1,27 @@
-"""Special cases of spaCy's English that affixes had hidden: found among finished words, and cut as special cases.
+"""The words of whole texts, with special cases of spaCy's English that affixes had hidden cut as such.
 
 spaCy looks for special cases once more when a text is cut, so that "x:)" has ":)" in it. Longer ones come first, then
 earlier ones; one is left out if its first or its last word was in any looked at before, taken or not. One that goes on
 behind a blank, as in "x:) )", stays as it is, but keeps others from its words.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from filters.kernels.bare import bare_kernel
-from filters.kernels.bits import hash_bytes
 from filters.kernels.buffers import TextBuffers
 from filters.kernels.words import Words
-from filters.kernels.words_spacy import SpacyTables, char_facts, is_pair, pair_key, put_special, tokens_key
+from filters.kernels.words_spacy import (
+    SpacyTables,
+    cut_document,
+    is_pair,
+    pair_key,
+    put_facts,
+    put_special,
+    tokens_key,
+)
 from filters.kernels.words_spacy_strings import MAX_STRING_BYTES, SPECIAL, find_string
 
 _NONE = np.uint64(0)
@@ -42,42 +48,69 @@ def pattern_table(patterns: set[tuple[bytes, ...]]) -> npt.NDArray[np.uint64]:
     return rows
 
 
-def with_hidden_cases(text: TextBuffers, words: Words, suspects: npt.NDArray[np.int64], tables: SpacyTables) -> Words:
-    """The words with hidden special cases cut as such; suspects: int64, words at which one may begin, ascending."""
-    num_words = len(words.starts)
-    # Only the pages of words beside suspects are touched.
-    found, recuts = np.zeros((2, num_words), np.uint64)
-    seen = np.zeros(num_words, np.bool_)
-    old = (words.starts, words.ends, words.hashes, words.num_chars, words.has_letter)
-    known = (tables.links, tables.patterns, tables.max_pattern_tokens, tables.strings)
-    num_more = _find_recuts(text.data, (words.offsets, suspects), old[:3], known, (found, seen, recuts))
-    if not recuts.any():
-        return words
-    spans = np.empty((2, num_words + num_more), np.int64)
-    hashes, num_chars, has_letter = (np.empty(num_words + num_more, array.dtype) for array in old[2:])
-    offsets = np.zeros_like(words.offsets)
-    new = (offsets, hashes, num_chars, has_letter)
-    _recut(text.data, (words.offsets, *old), (recuts, tables.classes), spans, new)
-    facts = {"hashes": hashes, "num_chars": num_chars, "has_letter": has_letter}
-    return replace(words, starts=spans[0], ends=spans[1], offsets=offsets, **facts)
+def cut_words(text: TextBuffers, tables: SpacyTables) -> Words:
+    """The words of each text. Up to one a byte, 29 bytes of memory each."""
+    # Pages that stay unused are never touched, so cost nothing.
+    capacity = int(text.offsets[-1] - text.offsets[0]) + 1
+    longest = int(np.diff(text.offsets).max(initial=0)) + 1
+    spans, *facts = out = _room(capacity)
+    offsets = np.zeros(text.num_documents + 1, np.int64)
+    known = (tables.classes, tables.strings, tables.pairs)
+    hidden = (tables.links, tables.patterns, tables.max_pattern_tokens, tables.strings)
+    found, recuts = np.empty((2, longest), np.uint64)
+    suspects, places = np.empty((2, longest), np.int64)
+    scratch = (suspects, (found, np.empty(longest, np.bool_), recuts), places, _room(longest))
+    words = (out, (spans[0], spans[1], facts[0]), offsets)
+    _cut_words(text.data, text.offsets, (known, hidden), words, scratch)
+    used = slice(0, int(offsets[-1]))
+    return Words(text.data, spans[0, used], spans[1, used], offsets, *(values[used] for values in facts))
+
+
+def _room(capacity: int) -> tuple[npt.NDArray[Any], ...]:
+    """Arrays for so many words: spans, hashes, num_chars, has_letter."""
+    kinds = (np.uint64, np.int32, np.bool_)
+    return np.empty((2, capacity), np.int64), *(np.empty(capacity, kind) for kind in kinds)
 
 
 @bare_kernel
-def _find_recuts(data: Any, marks: Any, words: Any, tables: Any, out: Any) -> Any:
-    """Fill recuts, at the first word of each special case: its cuts and number of words; returns how many come more."""
-    offsets, suspects = marks
-    num_more = 0
-    document = done = 0
-    for suspect in suspects:
-        if suspect < done:
+def _cut_words(data: Any, text_offsets: Any, tables: Any, words: Any, scratch: Any) -> None:
+    """Cut text by text, so that the few words that are cut again are still in the cache."""
+    known, hidden = tables
+    out, seen_as, offsets = words
+    suspects, choice, places, old = scratch
+    word = 0
+    for document in range(len(text_offsets) - 1):
+        first = word
+        span = (text_offsets[document], text_offsets[document + 1])
+        word, num_suspects = cut_document(data, span, known, out, first, suspects)
+        if num_suspects > 0:
+            found = (suspects, num_suspects, choice, places)
+            num_places = _find_recuts(data, seen_as, (first, word), hidden, found)
+            if num_places > 0:
+                word = _recut(data, (out, first, word), known[0], (places, num_places, choice[2]), old)
+        offsets[document + 1] = word
+
+
+@bare_kernel
+def _find_recuts(data: Any, words: Any, document: Any, tables: Any, scratch: Any) -> Any:
+    """Write the first words of special cases of a document to `places`, ascending; returns how many.
+
+    The cuts and the number of words of each are in `recuts`, at the word counted from the document's first.
+    """
+    suspects, num_suspects, choice, places = scratch
+    first_word = document[0]
+    num_places = 0
+    done = first_word
+    for number in range(num_suspects):
+        if suspects[number] < done:
             continue
-        while offsets[document + 1] <= suspect:
-            document += 1
-        first, done = _linked(data, words, suspect, (offsets[document], offsets[document + 1]), tables[0])
-        sizes = _match(data, words, (first, done), tables, out[0])
+        first, done = _linked(data, words, suspects[number], document, tables[0])
+        sizes = _match(data, words, (first, done), tables, (choice[0], first_word))
         if sizes != _NONE:
-            num_more += _choose(data, words, (first, done), (sizes, tables[3]), out)
-    return num_more
+            num_places = _choose(
+                data, words, (first, done), (sizes, tables[3]), (choice, first_word, places, num_places)
+            )
+    return num_places
 
 
 @bare_kernel
@@ -102,8 +135,9 @@ def _is_link(data: Any, words: Any, word: Any, links: Any) -> Any:
 
 
 @bare_kernel
-def _match(data: Any, words: Any, span: Any, tables: Any, found: Any) -> Any:
+def _match(data: Any, words: Any, span: Any, tables: Any, out: Any) -> Any:
     """Set bit n of a word's `found` where a pattern of n words begins; returns the bits of all."""
+    found, first_word = out
     _, patterns, most, _ = tables
     hashes = words[2]
     first, limit = span
@@ -115,7 +149,7 @@ def _match(data: Any, words: Any, span: Any, tables: Any, found: Any) -> Any:
             key = pair_key(key, hashes[end - 1])
             if _is_pattern(data, words, (start, end), key, patterns):
                 bits |= _ONE << np.uint64(end - start)
-        found[start] = bits
+        found[start - first_word] = bits
         sizes |= bits
     return sizes
 
@@ -150,25 +184,31 @@ def _has_tokens(data: Any, words: Any, span: Any, patterns: Any, row: Any) -> An
 
 @bare_kernel
 def _choose(data: Any, words: Any, span: Any, wanted: Any, out: Any) -> Any:
-    """Fill recuts of the words of a span; returns how many words more these make."""
+    """Fill recuts of the words of a span, and their places; returns how many places there are now."""
     starts, ends, _ = words
     sizes, strings = wanted
-    found, seen, recuts = out
-    num_more = 0
+    (found, seen, recuts), first_word, places, num_places = out
+    for word in range(span[0] - first_word, span[1] - first_word):
+        seen[word] = False
+        recuts[word] = _NONE
     for size in range(63, 1, -1):
         if (sizes >> np.uint64(size)) & _ONE == _NONE:
             continue
         for start in range(span[0], span[1]):
-            if (found[start] >> np.uint64(size)) & _ONE == _NONE:
+            if (found[start - first_word] >> np.uint64(size)) & _ONE == _NONE:
                 continue
             end = start + size
-            if not seen[start] and not seen[end - 1] and _is_unbroken(starts, ends, start, end):
+            is_free = not seen[start - first_word] and not seen[end - 1 - first_word]
+            if is_free and _is_unbroken(starts, ends, start, end):
                 cuts = find_string(data, starts[start], ends[end - 1], strings, SPECIAL)
-                recuts[start] = cuts | np.uint64(size) << _NUM_WORDS
-                num_more += _num_cuts(cuts) - size
-            for word in range(start, end):
+                recuts[start - first_word] = cuts | np.uint64(size) << _NUM_WORDS
+            for word in range(start - first_word, end - first_word):
                 seen[word] = True
-    return num_more
+    for word in range(span[0], span[1]):
+        if recuts[word - first_word] != _NONE:
+            places[num_places] = word
+            num_places += 1
+    return num_places
 
 
 @bare_kernel
@@ -181,38 +221,36 @@ def _is_unbroken(starts: Any, ends: Any, first: Any, end: Any) -> Any:
 
 
 @bare_kernel
-def _num_cuts(cuts: Any) -> Any:
-    """Tokens of a special case: bits but the lowest."""
-    number = 0
-    cuts >>= _ONE
-    while cuts != _NONE:
-        cuts &= cuts - _ONE
-        number += 1
-    return number
+def _recut(data: Any, words: Any, classes: Any, recuts: Any, old: Any) -> Any:
+    """Write the words of a document again from its first special case on; returns the number after the last."""
+    out, first_word, end = words
+    places, num_places, cuts = recuts
+    first = places[0]
+    for word in range(first, end):
+        _copy(out, word, old, word - first)
+    put = word = first
+    place = 0
+    while word < end:
+        if place == num_places or places[place] != word:
+            _copy(old, word - first, out, put)
+            put += 1
+            word += 1
+            continue
+        cut = cuts[word - first_word]
+        after = word + np.int64(cut >> _NUM_WORDS)
+        before = put
+        put = put_special(out[0], put, old[0][0, word - first], old[0][1, after - 1 - first], cut)
+        for number in range(before, put):
+            put_facts(data, out, number, classes)
+        word = after
+        place += 1
+    return put
 
 
 @bare_kernel
-def _recut(data: Any, old: Any, tables: Any, spans: Any, new: Any) -> None:
-    """Copy words, those of each recut cut anew."""
-    recuts, classes = tables
-    old_offsets, starts, ends, hashes, num_chars, has_letter = old
-    offsets, new_hashes, new_chars, new_letter = new
-    put = 0
-    for document in range(len(offsets) - 1):
-        word = old_offsets[document]
-        while word < old_offsets[document + 1]:
-            if recuts[word] == _NONE:
-                spans[0, put], spans[1, put], new_hashes[put] = starts[word], ends[word], hashes[word]
-                new_chars[put], new_letter[put] = num_chars[word], has_letter[word]
-                put += 1
-                word += 1
-                continue
-            after = word + np.int64(recuts[word] >> _NUM_WORDS)
-            first = put
-            put = put_special(spans, put, starts[word], ends[after - 1], recuts[word])
-            for index in range(first, put):
-                start, end = spans[0, index], spans[1, index]
-                new_hashes[index] = hash_bytes(data, start, end)
-                new_chars[index], new_letter[index] = char_facts(data, start, end, classes)
-            word = after
-        offsets[document + 1] = put
+def _copy(here: Any, word: Any, there: Any, place: Any) -> None:
+    """Copy one word."""
+    spans, hashes, num_chars, has_letter = here
+    new_spans, new_hashes, new_chars, new_letter = there
+    new_spans[0, place], new_spans[1, place], new_hashes[place] = spans[0, word], spans[1, word], hashes[word]
+    new_chars[place], new_letter[place] = num_chars[word], has_letter[word]

@@ -1,7 +1,7 @@
 """The preset datatrove@0.10 against datatrove 0.10.1 in the same run: its four filters, then whole runs to tokens.
 
-`python -m tests.bench.datatrove [--shards N] [--write]`, after `make peers`; seven minutes on two quiet cores. --write
-puts what is printed into tests/bench/results. Rates are MB of UTF-8 of the documents a second and core.
+`python -m tests.bench.datatrove [--shards N] [--cores N] [--write]`, after `make peers`; twelve minutes on two quiet
+cores. --write puts what is printed into tests/bench/results. Rates are MB of UTF-8 of the documents a second and core.
 
 Filters: both measure the same documents of the shared WET shards in turns, CPU seconds of one thread. We take every
 measure of every document; datatrove is timed in that way (`all`), and as its pipeline goes, where a filter sees what
@@ -9,10 +9,11 @@ those before it keep (`survivors`). We find the words anew in each pass and keep
 tokenizer of spaCy, as datatrove calls it, keeps some from round to round.
 
 Whole runs: from WET shards to the manifest, and to datatrove's token files; the same language model and tokenizer file,
-each run in processes pinned to one core. The time of starting (imports, tables, kernels from disk, Ray) would hide the
-rest in 33 MB of text, so rates are of what a larger input takes beyond a smaller one: `real` (all shards) beyond
-`small` (the last shard, 1 MB), and for us `long`, with further copies of the shards, beyond `real`. In the copies
-the words of each text change places, within the lines' ends and elsewhere, since mere copies would be dropped as
+each run in processes pinned to one core, or with --cores N to N of them, with as many workers of Ray and of datatrove.
+Ray's daemons share the cores with its workers. The local runner has one process and is left out then. The time of starting (imports, tables, kernels from disk, Ray) would hide the rest in 33 MB of text, so rates are
+of what a larger input takes beyond a smaller one: `real` (all shards) beyond `small` (the last shard, 1 MB, and a copy
+of it for each further core), and for us `long`, with further copies of the shards, beyond `small` or `real`. In the
+copies the words of each text change places, within the lines' ends and elsewhere, since mere copies would be dropped as
 duplicates before they cost anything; more of them are kept, since no line comes twice. CPU seconds are of all processes
 of a run, Ray's own too, and lose what a process does in the tenth of a second before it ends. datatrove's WarcReader
 leaves out a few texts that libmagic takes for something else.
@@ -59,10 +60,9 @@ FILTERS = ("gopher_repetition", "gopher_quality", "c4", "fineweb")
 EVERY = 16  # one document of so many goes through the filters
 FILTER_ROUNDS = 5
 BUILD_ROUNDS = 3
-NUM_COPIES = 2
+NUM_COPIES = 8
 # Sizes that each of our runners builds, and the steps between them that are rated.
 RUNNERS = {"local": ("small", "real", "long"), "ray": ("small", "long")}
-ARGUMENTS = {"local": ("--runner", "local"), "ray": ("--runner", "ray", "--num-cpus", "1")}
 RECIPE = """
 name = "bench"
 preset = "datatrove@0.10"
@@ -158,30 +158,36 @@ def rates(num_bytes: int, seconds: list[float]) -> str:
     return f"{statistics.median(several):8.2f}  {spread:22}"
 
 
-def make_inputs(folder: Path, num_shards: int) -> dict[str, int]:
-    """Folders `small`, `real` and `long` of WET shards; returns the bytes of text in each."""
+def make_inputs(folder: Path, num_shards: int, num_cores: int) -> dict[str, int]:
+    """Folders `small`, `real` and `long` of WET shards; returns the bytes of text in each.
+
+    `small` has a shard for each core, so that as many workers start as later on. The copies of a shard in `long` are
+    in one larger file, since those of a crawl are larger still.
+    """
     shards = sorted((SHARED / "web" / "wet").glob("*.wet.gz"))
-    real = shards[:num_shards]
-    for size, chosen in (("small", shards[-1:]), ("real", real), ("long", real)):
+    real, least = shards[:num_shards], shards[-1]
+    for size, chosen in (("small", [least]), ("real", real), ("long", real)):
         (folder / size).mkdir()
         for shard in chosen:
             (folder / size / shard.name).symlink_to(shard)
-    num_bytes = sum(write_copies(shard, folder / "long") for shard in real)
-    small = sum(len(record.reader.read()) for record in texts_of(shards[-1]))
-    return {"small": small, "real": num_bytes, "long": num_bytes * (1 + NUM_COPIES)}
+    small = [
+        write_copies(least, folder / "small" / f"copy-{core}-{least.name}", 1, core) for core in range(1, num_cores)
+    ]
+    copied = [write_copies(shard, folder / "long" / f"copies-{shard.name}", NUM_COPIES, 0) for shard in real]
+    num_bytes = sum(copied) // NUM_COPIES
+    first = sum(len(record.reader.read()) for record in texts_of(least))
+    return {"small": first + sum(small), "real": num_bytes, "long": num_bytes + sum(copied)}
 
 
-def write_copies(shard: Path, folder: Path) -> int:
-    """Write NUM_COPIES shards with the words of each document in other orders; returns the bytes of its text."""
-    order, num_bytes = random.Random(shard.name), 0
-    with contextlib.ExitStack() as files:
-        names = [folder / f"copy-{copy}-{shard.name}" for copy in range(NUM_COPIES)]
-        copies = [files.enter_context(name.open("wb")) for name in names]
-        for record in texts_of(shard):
-            content = record.reader.read()
-            num_bytes += len(content)
-            for copy in copies:
-                copy.write(gzip.compress(with_content(record, shuffled(content, order))))
+def write_copies(shard: Path, path: Path, num_copies: int, seed: int) -> int:
+    """Write copies of a shard with the words of each document in other orders; returns the bytes of their text."""
+    order, num_bytes = random.Random(f"{seed} {shard.name}"), 0
+    with path.open("wb") as copies:
+        for _ in range(num_copies):
+            for record in texts_of(shard):
+                content = record.reader.read()
+                num_bytes += len(content)
+                copies.write(gzip.compress(with_content(record, shuffled(content, order))))
     return num_bytes
 
 
@@ -215,48 +221,55 @@ def shuffled(text: bytes, order: random.Random) -> bytes:
     return b"".join(pieces)
 
 
-def timed_runs(folder: Path) -> Runs:
+def timed_runs(folder: Path, num_cores: int) -> Runs:
     """All runs, datatrove's after the first round of ours."""
     runs: Runs = {}
-    build(folder, "small", "local")  # compiles what is not compiled yet
+    build(folder, "small", "local", 1)  # compiles what is not compiled yet
     for number in range(BUILD_ROUNDS):
-        for runner, sizes in RUNNERS.items():
+        for runner, sizes in runners(num_cores).items():
             for size in sizes:
-                runs.setdefault((runner, size), []).append(build(folder, size, runner))
+                runs.setdefault((runner, size), []).append(build(folder, size, runner, num_cores))
         if number == 0:
-            runs |= {("datatrove", size): [peer_run(folder, size)] for size in ("small", "real")}
+            runs |= {("datatrove", size): [peer_run(folder, size, num_cores)] for size in ("small", "real")}
     return runs
 
 
-def build(folder: Path, size: str, runner: str) -> Run:
+def runners(num_cores: int) -> dict[str, tuple[str, ...]]:
+    """Those of RUNNERS that can use so many cores."""
+    return {name: sizes for name, sizes in RUNNERS.items() if name == "ray" or num_cores == 1}
+
+
+def build(folder: Path, size: str, runner: str, num_cores: int) -> Run:
     """`gristmill build` of one size."""
     recipe, out = folder / f"{size}.toml", folder / "corpus"
     recipe.write_text(RECIPE.format(folder=folder / size, tokenizer=TOKENIZER), "utf-8")
-    command = [sys.executable, "-m", "cluster.cli", "build", str(recipe), "--out", str(out), *ARGUMENTS[runner]]
-    wall, cpu, _ = on_one_core(command, {})
+    command = [sys.executable, "-m", "cluster.cli", "build", str(recipe), "--out", str(out), "--runner", runner]
+    command += ["--num-cpus", str(num_cores)] if runner == "ray" else []
+    wall, cpu, _ = on_cores(num_cores, command, {})
     manifest = json.loads((out / "manifest.json").read_text("utf-8"))
     shutil.rmtree(out)
     counts = manifest["counts"]["fate"]["kept"], manifest["packing"]["num_tokens"]
     return Run(wall, cpu, manifest["run"]["seconds"], *counts)
 
 
-def peer_run(folder: Path, size: str) -> Run:
-    """datatrove's run of one size."""
+def peer_run(folder: Path, size: str, num_cores: int) -> Run:
+    """datatrove's run of one size, with a task for each shard where it has several cores."""
     out = folder / f"peer-{size}"
     command = [str(PEER), str(SCRIPT), "pipeline", str(folder / size), str(out), Language().model_path, str(TOKENIZER)]
-    wall, cpu, said = on_one_core(command, {"HF_ASSETS_CACHE": str(folder / "assets"), "HF_HUB_OFFLINE": "1"})
+    environment = {"HF_ASSETS_CACHE": str(folder / "assets"), "HF_HUB_OFFLINE": "1"}
+    wall, cpu, said = on_cores(num_cores, [*command, str(num_cores)], environment)
     return Run(wall, cpu, **json.loads(said))
 
 
-def on_one_core(command: list[str], environment: dict[str, str]) -> tuple[float, float, str]:
-    """Wall and CPU seconds of a command with all processes below it, on one core, and what it printed."""
-    core = max(os.sched_getaffinity(0))
+def on_cores(num_cores: int, command: list[str], environment: dict[str, str]) -> tuple[float, float, str]:
+    """Wall and CPU seconds of a command with all processes below it, on so many cores, and what it printed."""
+    cores = sorted(os.sched_getaffinity(0))[-num_cores:]
     everything = {**os.environ, **environment}
     used: dict[tuple[int, float], float] = {}
     started = time.monotonic()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         process = subprocess.Popen(command, stdout=out, stderr=err, env=everything)
-        os.sched_setaffinity(process.pid, {core})
+        os.sched_setaffinity(process.pid, cores)
         while process.poll() is None:
             used.update(cpu_by_process(process.pid))
             time.sleep(0.1)
@@ -279,14 +292,15 @@ def cpu_by_process(pid: int) -> dict[tuple[int, float], float]:
     return used
 
 
-def run_lines(folder: Path, num_shards: int) -> Iterator[str]:
-    """Whole runs, and their stages."""
-    sizes = make_inputs(folder, num_shards)
-    runs = timed_runs(folder)
-    yield f"whole runs, one core, {BUILD_ROUNDS} rounds of ours; what the larger input takes beyond the smaller"
+def run_lines(folder: Path, num_shards: int, num_cores: int) -> Iterator[str]:
+    """Whole runs, and their stages where one process has them."""
+    sizes = make_inputs(folder, num_shards, num_cores)
+    runs = timed_runs(folder, num_cores)
+    on = "one core" if num_cores == 1 else f"{num_cores} cores, MB/s by wall time of all of them"
+    yield f"whole runs, {on}, {BUILD_ROUNDS} rounds of ours; what the larger input takes beyond the smaller"
     yield f"{'':30}{'MB':>7}{'CPU s':>8}{'MB/s':>8}  {'':22}{'ours':>6}{'wall s':>10}{'MB/s':>8}  {'':22}{'ours':>6}"
     peer = ("datatrove", "small", "real")
-    steps = [peer, *((runner, *step) for runner, built in RUNNERS.items() for step in pairwise(built))]
+    steps = [peer, *((runner, *step) for runner, built in runners(num_cores).items() for step in pairwise(built))]
     for runner, smaller, larger in steps:
         num_bytes = sizes[larger] - sizes[smaller]
         line = f"{f'{runner}, {smaller} to {larger}':30}{num_bytes / 1e6:7.1f}"
@@ -301,6 +315,8 @@ def run_lines(folder: Path, num_shards: int) -> Iterator[str]:
         wall, cpu = (statistics.median(getattr(run, kind) for run in rounds) for kind in ("wall", "cpu"))
         out = f"{rounds[0].num_kept:,} documents and {rounds[0].num_tokens:,} tokens kept"
         yield f"{f'{runner}, {size}':20}{wall:8.1f} s, CPU {cpu:6.1f} s, start included; {out}"
+    if num_cores > 1:
+        return
     yield from stage_lines(runs, sizes)
     yield "\nours by step: CPU of one thread, the first two shards"
     for label, num_bytes, seconds in stages(read_recipe(str(folder / "real.toml"))):
@@ -344,7 +360,7 @@ def facts() -> Iterator[str]:
     yield ""
 
 
-def main(num_shards: int = 8, write: bool = False) -> None:
+def main(num_shards: int = 8, num_cores: int = 1, write: bool = False) -> None:
     """Print the tables, and write them where that is asked for."""
     if not PEER.exists() or not TOKENIZER.exists():
         print("datatrove's environment (make peers) or the shared data is not here; nothing was measured")
@@ -352,20 +368,24 @@ def main(num_shards: int = 8, write: bool = False) -> None:
     lines = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for line in chain(facts(), filter_lines(folder, num_shards), run_lines(folder, num_shards)):
+        filters = filter_lines(folder, num_shards) if num_cores == 1 else ()
+        for line in chain(facts(), filters, run_lines(folder, num_shards, num_cores)):
             print(line, flush=True)
             lines.append(line)
     if write:
         today = time.strftime("%Y-%m-%d")
-        path = Path(__file__).parent / "results" / f"datatrove_{os.cpu_count()}core_{today}.md"
+        runs = "" if num_cores == 1 else f"_on_{num_cores}"
+        path = Path(__file__).parent / "results" / f"datatrove_{os.cpu_count()}core{runs}_{today}.md"
         title = f"# The preset datatrove@0.10 against datatrove, {today}"
-        about = "`python -m tests.bench.datatrove --write`; what the columns are is told in tests/bench/datatrove.py."
+        command = f"`python -m tests.bench.datatrove --cores {num_cores} --write`"
+        about = f"{command}; what the columns are is told in tests/bench/datatrove.py."
         path.write_text("\n".join([title, "", about, "", "```", *lines, "```", ""]), "utf-8")
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=int, default=8, help="use so many of the shared shards")
+    parser.add_argument("--cores", type=int, default=1, help="whole runs on so many cores, with Ray alone if over 1")
     parser.add_argument("--write", action="store_true", help="keep the result in tests/bench/results")
     arguments = parser.parse_args()
-    main(arguments.shards, arguments.write)
+    main(arguments.shards, arguments.cores, arguments.write)

@@ -1,16 +1,16 @@
 """How long datatrove takes: run in its own environment by `python -m tests.bench datatrove`; prints lines of JSON.
 
     python time_datatrove.py filters DOCUMENTS
-    python time_datatrove.py pipeline SHARDS OUT MODEL TOKENIZER
+    python time_datatrove.py pipeline SHARDS OUT MODEL TOKENIZER WORKERS
 
 filters: for each line that comes in, CPU seconds of the four filters of its example for FineWeb, one after the other on
 each of the documents (lines of JSON with id and text): `all`, each filter sees every document; `survivors`, one sees
 what those before it keep.
 
-pipeline: from the WET files in SHARDS to token ids below OUT, as examples/fineweb.py and its tokenizing go, each stage
-one task in this process (the second of MinHash 14): wall seconds of each block as datatrove itself counts them, and the
-documents and tokens that came out. The first stage of MinHash holds its reader's time a second time. MODEL:
-lid.176.ftz; TOKENIZER: a tokenizer.json.
+pipeline: from the WET files in SHARDS to token ids below OUT, as examples/fineweb.py and its tokenizing go: each stage
+one task in this process (the second of MinHash 14), or with several WORKERS a task for each shard in as many processes.
+Wall seconds of each block as datatrove itself counts them, and the documents and tokens that came out. The first stage
+of MinHash holds its reader's time a second time. MODEL: lid.176.ftz; TOKENIZER: a tokenizer.json.
 """
 
 import json
@@ -83,23 +83,23 @@ def until_dropped(filters: list[Any], document: Document) -> bool:
     return all(rule.filter(document) is True for rule in filters)
 
 
-def stages(shards: str, out: Path, model: str, tokenizer: str) -> dict[str, tuple[int, list[Any]]]:
+def stages(shards: str, out: Path, model: str, tokenizer: str, num_tasks: int) -> dict[str, tuple[int, list[Any]]]:
     """Number of tasks and blocks of each stage, in run order."""
     language = LanguageFilter(languages=["en"], language_threshold=0.65)
     language.model.MODEL_URL = model
     filtered, pairs, removed = str(out / "filtered"), str(out / "pairs"), str(out / "removed")
     signatures = str(out / "signatures")
     return {
-        "filter": (1, [WarcReader(shards), language, *four_filters(), JsonlWriter(filtered)]),
-        "minhash 1": (1, [JsonlReader(filtered), MinhashDedupSignature(signatures, MINHASH)]),
+        "filter": (num_tasks, [WarcReader(shards), language, *four_filters(), JsonlWriter(filtered)]),
+        "minhash 1": (num_tasks, [JsonlReader(filtered), MinhashDedupSignature(signatures, MINHASH)]),
         "minhash 2": (MINHASH.num_buckets, [MinhashDedupBuckets(signatures, pairs, config=MINHASH)]),
         "minhash 3": (1, [MinhashDedupCluster(pairs, removed, MINHASH)]),
         "minhash 4": (
-            1,
+            num_tasks,
             [JsonlReader(filtered), MinhashDedupFilter(removed), PIIFormatter(), JsonlWriter(str(out / "kept"))],
         ),
         "tokens": (
-            1,
+            num_tasks,
             [
                 JsonlReader(str(out / "kept")),
                 DocumentTokenizer(str(out / "tokens"), tokenizer, eos_token="<|endoftext|>", seed=0),
@@ -108,11 +108,13 @@ def stages(shards: str, out: Path, model: str, tokenizer: str) -> dict[str, tupl
     }
 
 
-def time_pipeline(shards: str, out: str, model: str, tokenizer: str) -> None:
+def time_pipeline(shards: str, out: str, model: str, tokenizer: str, workers: str) -> None:
     seconds: dict[str, float] = {}
-    for name, (num_tasks, pipeline) in stages(shards, Path(out), model, tokenizer).items():
+    num_workers = int(workers)
+    by_shard = 1 if num_workers == 1 else len(list(Path(shards).iterdir()))
+    for name, (num_tasks, pipeline) in stages(shards, Path(out), model, tokenizer, by_shard).items():
         logs = Path(out) / "logs" / name
-        LocalPipelineExecutor(pipeline, tasks=num_tasks, workers=1, logging_dir=str(logs)).run()
+        LocalPipelineExecutor(pipeline, tasks=num_tasks, workers=num_workers, logging_dir=str(logs)).run()
         found = json.loads((logs / "stats.json").read_text("utf-8"))
         seconds.update({f"{name}, {plain(block['name'])}": total(block["time_stats"]) for block in found})
     counts = {name: total(number) for block in found for name, number in block["stats"].items()}
