@@ -242,6 +242,8 @@ def trained(console: Console, result: dict[str, Any]) -> None:
         bits = f"{result['validation_bits_per_byte']:.4f} bits per byte"
         console.print(plain(f"validation loss {result['validation_loss']:.4f}, {bits}"))
     console.print(plain(f"checkpoint {result['checkpoint']}", 1000), soft_wrap=True)
+    if "best_checkpoint" in result:
+        console.print(plain(f"lowest validation loss {result['best_checkpoint']}", 1000), soft_wrap=True)
 
 
 def checks(console: Console, made: "list[Check]") -> None:

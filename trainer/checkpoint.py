@@ -97,7 +97,9 @@ class Saver:
         self._pending: Future[None] | None = None
 
     def save(self, state: State, tensors: Mapping[str, Tensor]) -> None:
-        """Copy the tensors and write them below `out` in the background; oldest beyond keep_checkpoints are removed.
+        """Copy the tensors and write them below `out` in the background.
+
+        The oldest beyond keep_checkpoints are removed, but not the one with the lowest validation loss.
 
         Raises StorageError if the one before could not be written.
         """
@@ -125,7 +127,7 @@ class Saver:
             self._thread.shutdown()
 
     def _write(self, state: State, tensors: dict[str, Tensor]) -> None:
-        folder = shards.join(self.out, FOLDER, f"step-{state.step:08d}")
+        folder = folder_of(self.out, state.step)
         writer = Writer(folder, self.context.rank, self.context.world_size)
         alone = self._group is None
         with _plainly():
@@ -143,13 +145,16 @@ class Saver:
                 if name.startswith(KINDS) and name.endswith(".safetensors"):
                     shards.remove(shards.join(folder, name))
             shards.write_bytes(shards.join(folder, STATE), whole.model_dump_json().encode("utf-8"))
-            _remove_old(self.out, state.config.keep_checkpoints)
+            _remove_old(self.out, state)
 
 
-def _remove_old(out: str, num_kept: int) -> None:
-    """Remove all but the last whole checkpoints, and what crashes have left of others."""
+def _remove_old(out: str, state: State) -> None:
+    """Remove all but the last whole checkpoints and the best, and what crashes have left of others."""
     root = shards.join(out, FOLDER)
-    kept = {folder.rsplit("/", 1)[1] for folder in list_checkpoints(out)[-num_kept:]}
+    kept = set(list_checkpoints(out)[-state.config.keep_checkpoints :])
+    if state.stopper.best_step is not None:
+        kept.add(folder_of(out, state.stopper.best_step))
+    kept = {folder.rsplit("/", 1)[1] for folder in kept}
     names = {path.split("/", 1)[0] for path in shards.list_files(root)}
     for name in sorted(name for name in names - kept if _NAME.fullmatch(name)):  # anything else is the user's
         shards.remove(shards.join(root, name, STATE))  # first: without it the rest is no checkpoint
@@ -166,6 +171,11 @@ def _plainly() -> Iterator[None]:
         raise own or RuntimeError(str(error)) from error
 
 
+def folder_of(out: str, step: int) -> str:
+    """Where the checkpoint of a step lies."""
+    return shards.join(out, FOLDER, f"step-{step:08d}")
+
+
 def list_checkpoints(out: str) -> list[str]:
     """Folders of the whole checkpoints of a run, oldest first."""
     root = shards.join(out, FOLDER)
@@ -176,6 +186,11 @@ def list_checkpoints(out: str) -> list[str]:
 def latest_checkpoint(out: str) -> str | None:
     """Folder of the last whole checkpoint of a run, or None."""
     return next(reversed(list_checkpoints(out)), None)
+
+
+def run_folder(folder: str) -> str:
+    """The run that a checkpoint's folder lies in."""
+    return folder.rstrip("/").rsplit(f"/{FOLDER}/", 1)[0]
 
 
 def read_state(folder: str) -> State:

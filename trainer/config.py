@@ -19,7 +19,7 @@ OPERATIONAL = frozenset(
     {
         "micro_batch", "eval_every", "checkpoint_every", "keep_checkpoints", "report_every",
         "activation_checkpointing", "compile", "parallel", "evaluation", "losses",
-        "mixture", "max_repeats",  # what was read so far must not change: Stream.check_state
+        "mixture", "max_repeats",  # what was read so far must not change: TrainStream.check_state
     }
 )  # fmt: skip
 

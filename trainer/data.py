@@ -2,9 +2,9 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -16,52 +16,15 @@ from manifests.errors import InputError, ManifestMismatch, RecipeError
 from manifests.manifest import Manifest, corpus_root, read_manifest
 from manifests.shards import ROW_GROUP_ROWS
 from trainer.config import CORPUS_OBJECTIVES, TrainConfig
-from trainer.order import Rows, blocks_of
+from trainer.order import blocks_of
 from trainer.packed import PackedRows, PackedShard, form_of, packed_shards
 from trainer.plan import Plan
 from trainer.run_files import RunFacts, absolute
-from trainer.stream import Batch, TrainStream
 from trainer.stream import RowReader as RowReader
+from trainer.stream import TrainStream
 
 Split = Literal["train", "validation"]
 SPLITS: tuple[Split, Split] = ("train", "validation")
-
-
-class Stream(Protocol):
-    """Rows by step, counted from 1: a pure function of data and config, for any number of workers."""
-
-    @property
-    def num_rows(self) -> int:
-        """Rows of all sources."""
-
-    def rows(self, step: int) -> Rows:
-        """int64 (global_batch,): the numbers of the rows of a step."""
-
-    def batch(self, step: int, rank: int, world_size: int) -> Batch:
-        """Rows [B * rank // world_size, B * (rank + 1) // world_size) of the step's B; there may be none."""
-
-    def batches(
-        self, first_step: int, last_step: int, rank: int, world_size: int
-    ) -> Iterator[tuple[int, Batch, float]]:
-        """(step, batch, seconds waited for it) for each step, both ends included."""
-
-    def documents(self, row: int) -> dict[str, list[Any]]:
-        """See RowReader."""
-
-    def segments(self, rows: Rows) -> pa.Table:
-        """See RowReader."""
-
-    def find(self, doc_ids: Sequence[str]) -> Rows:
-        """See RowReader."""
-
-    def steps(self, rows: Rows, last_step: int) -> list[tuple[int, int]]:
-        """(step, row) of each time that steps 1 to last_step read one of these different rows, in order of steps."""
-
-    def state(self, samples_consumed: int) -> dict[str, Any]:
-        """What a checkpoint keeps of the data: {samples_consumed, manifest_digest, schedule}, JSON values."""
-
-    def check_state(self, saved: dict[str, Any]) -> None:
-        """Raise ManifestMismatch or RecipeError unless this stream goes on exactly from a saved state."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +33,7 @@ class Data:
 
     paths: tuple[str, ...]
     digest: str
-    train: Stream
+    train: TrainStream
     validation: RowReader | None
     sources: tuple[str, ...]
     languages: tuple[str, ...]

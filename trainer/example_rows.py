@@ -4,9 +4,8 @@ All tokens are held in memory: 4 bytes each, so a million examples of 500 tokens
 """
 
 import bisect
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -123,66 +122,33 @@ class ExampleRows:
         return _int64(found)
 
 
-class ExampleStream:
-    """The training rows by step: a permutation of all rows in each epoch, a pure function of data and config."""
+class ExamplePlan:
+    """Which row is read for which sample: a permutation of all rows in each epoch, a pure function of data and seed."""
 
-    def __init__(self, reader: ExampleRows, seed: int, global_batch: int, digest: str) -> None:
-        self.reader, self.seed, self.global_batch, self._digest = reader, seed, global_batch, digest
+    def __init__(self, num_rows: int, seed: int, digest: str) -> None:
+        self.num_rows, self._seed, self._digest = num_rows, seed, digest
 
-    @property
-    def num_rows(self) -> int:
-        return self.reader.num_rows
-
-    def documents(self, row: int) -> dict[str, list[Any]]:
-        """See ExampleRows."""
-        return self.reader.documents(row)
-
-    def segments(self, rows: Rows) -> pa.Table:
-        """See ExampleRows."""
-        return self.reader.segments(rows)
-
-    def find(self, doc_ids: Sequence[str]) -> Rows:
-        """See ExampleRows."""
-        return self.reader.find(doc_ids)
-
-    def steps(self, rows: Rows, last_step: int) -> list[tuple[int, int]]:
-        """(step, row) of each time that steps 1 to last_step read one of these different rows, in order of steps."""
-        num_samples = last_step * self.global_batch
-        found: list[tuple[int, int]] = []
-        for epoch in range(-(-num_samples // self.num_rows)):
-            places = permute(rows, self.num_rows, self._key(epoch), inverse=True) + epoch * self.num_rows
-            read = places < num_samples
-            found += zip((places[read] // self.global_batch + 1).tolist(), rows[read].tolist(), strict=True)
-        return sorted(found)
-
-    def _key(self, epoch: int) -> str:
-        return f"examples\0{self.seed}\0{epoch}"
-
-    def rows(self, step: int) -> Rows:
-        """int64 (global_batch,): the numbers of the rows of a step, counted from 1."""
-        positions = np.arange(self.global_batch, dtype=np.int64) + (step - 1) * self.global_batch
-        epochs, places = np.divmod(positions, self.num_rows)
+    def rows(self, first: int, last: int) -> Rows:
+        """int64: the numbers of the rows of the samples first to last - 1."""
+        epochs, places = np.divmod(np.arange(first, last, dtype=np.int64), self.num_rows)
         for epoch in np.unique(epochs).tolist():
             places[epochs == epoch] = permute(places[epochs == epoch], self.num_rows, self._key(epoch))
         return places
 
-    def batch(self, step: int, rank: int, world_size: int) -> Batch:
-        """The part of one worker in a step: the parts of all workers in order of rank are the global batch."""
-        start, stop = (self.global_batch * worker // world_size for worker in (rank, rank + 1))
-        samples = np.arange(start, stop, dtype=np.int64) + (step - 1) * self.global_batch
-        return replace(self.reader.read(self.rows(step)[start:stop]), samples=samples)
+    def samples(self, rows: Rows, num_samples: int) -> list[tuple[int, int]]:
+        """(sample, row) of each of the first num_samples samples that reads one of these different rows, in order."""
+        found: list[tuple[int, int]] = []
+        for epoch in range(-(-num_samples // self.num_rows)):
+            samples = permute(rows, self.num_rows, self._key(epoch), inverse=True) + epoch * self.num_rows
+            read = samples < num_samples
+            found += zip(samples[read].tolist(), rows[read].tolist(), strict=True)
+        return sorted(found)
 
-    def batches(
-        self, first_step: int, last_step: int, rank: int, world_size: int
-    ) -> Iterator[tuple[int, Batch, float]]:
-        """(step, batch, seconds it took) for each step, both ends included; nothing is prefetched from memory."""
-        for step in range(first_step, last_step + 1):
-            started = time.perf_counter()
-            batch = self.batch(step, rank, world_size)
-            yield step, batch, time.perf_counter() - started
+    def _key(self, epoch: int) -> str:
+        return f"examples\0{self._seed}\0{epoch}"
 
     def state(self, samples_consumed: int) -> dict[str, Any]:
-        """What a checkpoint keeps of the data."""
+        """As Plan.state; examples have no schedule."""
         return {"samples_consumed": samples_consumed, "manifest_digest": self._digest, "schedule": []}
 
     def check_state(self, saved: dict[str, Any]) -> None:

@@ -14,11 +14,12 @@ from manifests.digest import canonical_json, digest_json, hash_fraction
 from manifests.errors import InputError, RecipeError
 from trainer.config import TrainConfig
 from trainer.data import Data
-from trainer.example_rows import ExampleRows, ExampleStream, Segment
+from trainer.example_rows import ExamplePlan, ExampleRows, Segment
 from trainer.jsonl import read_jsonl
 from trainer.origin import Origin, is_seq2seq, read_origin
 from trainer.prompts import Example, Piece, check_template, parse_example
 from trainer.run_files import absolute
+from trainer.stream import TrainStream
 
 SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 VERSION = 1  # of what turns lines into rows; part of the data's digest
@@ -65,7 +66,7 @@ def open_examples(paths: Sequence[str], config: TrainConfig) -> Data:
     return Data(
         paths=tuple(absolute(path) for path in paths),
         digest=digest,
-        train=ExampleStream(rows, config.seed, config.global_batch, digest),
+        train=TrainStream(rows, ExamplePlan(rows.num_rows, config.seed, digest), config.global_batch),
         validation=ExampleRows(validation, *layout) if validation else None,
         sources=names,
         languages=languages,

@@ -98,11 +98,6 @@ def write_rest(trained: Trained, out: str, notes: Sequence[str]) -> None:
     shards.write_bytes(shards.join(out, CARD), text.encode("utf-8"))
 
 
-def run_folder(folder: str) -> str:
-    """The run that a checkpoint's folder lies in."""
-    return folder.rstrip("/").rsplit(f"/{checkpoint.FOLDER}/", 1)[0]
-
-
 def _write_weights(trained: Trained, out: str) -> int:
     """Weights and config.json; models of the transformers library are written by it. Returns the bytes of weights."""
     inner: Any = getattr(trained.model, "inner", None)
@@ -117,7 +112,7 @@ def _write_weights(trained: Trained, out: str) -> int:
 def _data_paths(folder: str) -> tuple[str, ...]:
     """() where the checkpoint was taken out of its run."""
     try:
-        return read_run(run_folder(folder)).paths
+        return read_run(checkpoint.run_folder(folder)).paths
     except InputError:
         return ()
 
@@ -133,7 +128,7 @@ def _tokenizer_files(uri: str, model: nn.Module, state: State) -> dict[str, byte
 
 
 def _tokenizer(folder: str, state: State, paths: Sequence[str]) -> str:
-    own = shards.join(run_folder(folder), FILE)
+    own = shards.join(checkpoint.run_folder(folder), FILE)
     if shards.exists(own):
         return own
     if state.config.examples.tokenizer is not None and state.config.objective not in CORPUS_OBJECTIVES:

@@ -3,10 +3,11 @@
 from torch import nn
 
 from manifests.errors import RecipeError
+from trainer.checkpoint import run_folder
 from trainer.config import TrainConfig
 from trainer.data import open_run_data
 from trainer.evaluation.slices import Figures, sums_by_slice
-from trainer.export import Trained, run_folder
+from trainer.export import Trained
 from trainer.objectives import make_objective
 from trainer.origin import fixed
 from trainer.run_files import read_run

@@ -55,9 +55,15 @@ def train(paths: Sequence[str], config: TrainConfig, out: str, context: Context)
 
 
 def summary(out: str) -> dict[str, Any]:
-    """The metrics of the last step of a run, and `checkpoint`: the folder of its last checkpoint."""
+    """The metrics of the last step of a run, and `checkpoint`: the folder of its last checkpoint.
+
+    With early stopping also `best_checkpoint`: the folder of the one with the lowest validation loss.
+    """
     metrics = read_metrics(out)
-    return {**(metrics[-1] if metrics else {}), "checkpoint": checkpoint.latest_checkpoint(out)}
+    last = checkpoint.latest_checkpoint(out)
+    found = {**(metrics[-1] if metrics else {}), "checkpoint": last}
+    best = None if last is None else checkpoint.read_state(last).stopper.best_step
+    return found if best is None else {**found, "best_checkpoint": checkpoint.folder_of(out, best)}
 
 
 def check_settings(paths: Sequence[str], config: TrainConfig, out: str) -> Data:
@@ -135,13 +141,13 @@ def _steps(run: Run, done: int, stopper: Stopper, saver: checkpoint.Saver, recor
         if run.data.validation is not None and (last or step % config.eval_every == 0):
             metrics |= _validate(run, run.data.validation)
             if config.early_stopping is not None and "validation_loss" in metrics:
-                stopper = stopper.after(metrics["validation_loss"], config.early_stopping)
+                stopper = stopper.after(step, metrics["validation_loss"], config.early_stopping)
                 last = _is_over(config, step, stopper)
         if last or step % config.eval_every == 0:
             with _averaged(run):
                 metrics |= questions.metrics(run.model, run.context.device)
         recorder.append(metrics)
-        if last or step % config.checkpoint_every == 0:
+        if last or step % config.checkpoint_every == 0 or step == stopper.best_step:
             recorder.flush()
             _save(run, step, stopper, saver)
         if last or is_reported(metrics, config):

@@ -116,8 +116,7 @@ def _fitted(model: nn.Module, folder: str, wanted: Kind, config: TrainConfig, da
 
 def _check_tokenizer(folder: str, data: "Data") -> None:
     """Raise ModelError if a model that goes on learning from a corpus was trained with other tokens than it has."""
-    run = folder.rstrip("/").rsplit(f"/{checkpoint.FOLDER}/", 1)[0]
-    own = shards.join(run, FILE)
+    own = shards.join(checkpoint.run_folder(folder), FILE)
     if not (data.tokenizer.endswith(".json") and shards.exists(own)):
         return
     if shards.read_bytes(own) == shards.read_bytes(data.tokenizer):

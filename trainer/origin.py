@@ -1,6 +1,5 @@
 """What fine-tuning starts from, as far as the rows of its examples depend on it: tokenizer, end of text, lengths."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,9 +11,9 @@ from manifests.errors import InputError, ManifestMismatch, ModelError, RecipeErr
 from trainer import checkpoint
 from trainer.checkpoint import NamedModel, State
 from trainer.config import CORPUS_OBJECTIVES, TrainConfig
+from trainer.llama_layout import CONFIG, GENERATION, read_config, read_json
 from trainer.tokenizer import FILE, Tokenizer, load_tokenizer
 
-HUGGING_FACE_CONFIG = "config.json"
 TEACHER = "distill.teacher"
 
 
@@ -44,10 +43,10 @@ def find_init(init: str) -> tuple[Literal["checkpoint", "hugging_face"], str]:
     latest = checkpoint.latest_checkpoint(init)
     if latest is not None:
         return "checkpoint", latest
-    if shards.exists(shards.join(init, HUGGING_FACE_CONFIG)):
+    if shards.exists(shards.join(init, CONFIG)):
         return "hugging_face", init
     raise InputError(
-        f"init {init!r}: is no checkpoint, no run with a checkpoint, and no folder with {HUGGING_FACE_CONFIG}. "
+        f"init {init!r}: is no checkpoint, no run with a checkpoint, and no folder with {CONFIG}. "
         "Name one of these on this machine."
     )
 
@@ -95,7 +94,7 @@ def _digest(folder: str) -> str:
     """Of what decides a model: state.json, which holds the digests of its files, or config.json and safetensors."""
     if shards.exists(shards.join(folder, checkpoint.STATE)):
         return shards.file_digest(shards.join(folder, checkpoint.STATE))
-    files = [path for path in shards.list_files(folder) if path == HUGGING_FACE_CONFIG or path.endswith(".safetensors")]
+    files = [path for path in shards.list_files(folder) if path == CONFIG or path.endswith(".safetensors")]
     return digest_json([[path, shards.file_digest(shards.join(folder, path))] for path in sorted(files)])
 
 
@@ -108,11 +107,10 @@ def read_origin(config: TrainConfig) -> Origin:
 
 
 def read_hugging_face_config(folder: str) -> dict[str, Any]:
-    """config.json of a folder in the Hugging Face layout. Raises ModelError if it is not an object."""
-    uri = shards.join(folder, HUGGING_FACE_CONFIG)
-    found = _json(uri)
+    """config.json of a folder in the Hugging Face layout. Raises as read_config, ModelError if it names no model."""
+    found = read_config(folder)
     if "model_type" not in found:
-        raise ModelError(f"{uri}: has no key model_type: not a model's config of the transformers library.")
+        raise ModelError(f"{folder}/{CONFIG}: has no key model_type: not a model's config of the transformers library.")
     return found
 
 
@@ -159,8 +157,7 @@ def _scratch(config: TrainConfig) -> Origin:
 
 def _from_checkpoint(folder: str, config: TrainConfig) -> Origin:
     state = checkpoint.read_state(folder)
-    run = folder.rstrip("/").rsplit(f"/{checkpoint.FOLDER}/", 1)[0]
-    uri = config.examples.tokenizer or shards.join(run, FILE)
+    uri = config.examples.tokenizer or shards.join(checkpoint.run_folder(folder), FILE)
     tokenizer = _load(uri)
     _check_fits(tokenizer, state.vocab_size, uri, folder)
     return Origin("checkpoint", folder, tokenizer, uri, state.end_of_text_id, state.vocab_size, state.length)
@@ -178,7 +175,7 @@ def _from_hugging_face(folder: str, config: TrainConfig) -> Origin:
     text = facts.get("text_config") or facts
     size = text.get("vocab_size")
     if not isinstance(size, int):
-        raise ModelError(f"{folder}/{HUGGING_FACE_CONFIG}: has no vocab_size: this kind of model cannot be fine-tuned.")
+        raise ModelError(f"{folder}/{CONFIG}: has no vocab_size: this kind of model cannot be fine-tuned.")
     _check_fits(tokenizer, size, uri, folder)
     end_of_text_id = _hugging_face_end(folder, facts, tokenizer)
     return Origin("hugging_face", folder, tokenizer, uri, end_of_text_id, size, longest(facts))
@@ -186,8 +183,8 @@ def _from_hugging_face(folder: str, config: TrainConfig) -> Origin:
 
 def _hugging_face_end(folder: str, facts: dict[str, Any], tokenizer: Tokenizer) -> int:
     """Models without an end of text, such as BERT, end a text with the suffix of their tokenizer."""
-    generation = shards.join(folder, "generation_config.json")
-    also = _json(generation) if shards.exists(generation) else {}
+    generation = shards.join(folder, GENERATION)
+    also = read_json(generation) if shards.exists(generation) else {}
     for found in (facts.get("eos_token_id"), also.get("eos_token_id")):
         first = found[0] if isinstance(found, list) and found else found
         if isinstance(first, int):
@@ -220,13 +217,3 @@ def _check_fits(tokenizer: Tokenizer, vocab_size: int, uri: str, folder: str) ->
             f"{uri}: has {tokenizer.vocab_size} tokens, the model {folder} has {vocab_size}: not its tokenizer. "
             "Remove examples.tokenizer, or name the model's own."
         )
-
-
-def _json(uri: str) -> dict[str, Any]:
-    try:
-        found = json.loads(shards.read_bytes(uri))
-    except ValueError as error:
-        raise ModelError(f"{uri}: is not JSON: {error}.") from error
-    if not isinstance(found, dict):
-        raise ModelError(f"{uri}: is not a JSON object.")
-    return found

@@ -18,7 +18,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from trainer.order import Rows
-from trainer.plan import Plan
 
 _UNKNOWN: Rows = np.empty(0, np.int64)  # stands in for a column that was not given
 
@@ -136,10 +135,33 @@ class RowReader(Protocol):
         """int64: the numbers of the rows that hold a part of one of these documents, rising."""
 
 
-class TrainStream:
-    """The training rows of a plan, by step. At most num_threads + 1 batches are there before they are asked for."""
+class SamplePlan(Protocol):
+    """Which row is read for which sample of a run, both counted from 0: a function of data and config alone."""
 
-    def __init__(self, reader: RowReader, plan: Plan, global_batch: int, num_threads: int = 2) -> None:
+    @property
+    def num_rows(self) -> int:
+        """Rows of all sources."""
+
+    def rows(self, first: int, last: int) -> Rows:
+        """int64: the numbers of the rows of the samples first to last - 1."""
+
+    def samples(self, rows: Rows, num_samples: int) -> list[tuple[int, int]]:
+        """(sample, row) of each of the first num_samples samples that reads one of these different rows, in order."""
+
+    def state(self, samples_consumed: int) -> dict[str, Any]:
+        """What a checkpoint keeps of the data: {samples_consumed, manifest_digest, schedule}, JSON values."""
+
+    def check_state(self, saved: dict[str, Any]) -> None:
+        """Raise ManifestMismatch or RecipeError unless this plan goes on exactly from a saved state."""
+
+
+class TrainStream:
+    """The training rows of a plan by step, counted from 1, for any number of workers.
+
+    At most num_threads + 1 batches are there before they are asked for.
+    """
+
+    def __init__(self, reader: RowReader, plan: SamplePlan, global_batch: int, num_threads: int = 2) -> None:
         self.reader = reader
         self.plan = plan
         self.global_batch = global_batch
@@ -163,16 +185,19 @@ class TrainStream:
         return self.reader.find(doc_ids)
 
     def steps(self, rows: Rows, last_step: int) -> list[tuple[int, int]]:
-        """See trainer.data.Stream; found row by row, not by going through the steps."""
+        """(step, row) of each time that steps 1 to last_step read one of these different rows, in order of steps.
+
+        Found row by row, not by going through the steps.
+        """
         read = self.plan.samples(rows, last_step * self.global_batch)
         return sorted((sample // self.global_batch + 1, row) for sample, row in read)
 
     def state(self, samples_consumed: int) -> dict[str, Any]:
-        """See Plan.state."""
+        """See SamplePlan."""
         return self.plan.state(samples_consumed)
 
     def check_state(self, saved: dict[str, Any]) -> None:
-        """See Plan.check_state."""
+        """See SamplePlan."""
         self.plan.check_state(saved)
 
     def rows(self, step: int) -> Rows:

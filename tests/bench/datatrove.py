@@ -10,13 +10,14 @@ tokenizer of spaCy, as datatrove calls it, keeps some from round to round.
 
 Whole runs: from WET shards to the manifest, and to datatrove's token files; the same language model and tokenizer file,
 each run in processes pinned to one core, or with --cores N to N of them, with as many workers of Ray and of datatrove.
-Ray's daemons share the cores with its workers. The local runner has one process and is left out then. The time of starting (imports, tables, kernels from disk, Ray) would hide the rest in 33 MB of text, so rates are
-of what a larger input takes beyond a smaller one: `real` (all shards) beyond `small` (the last shard, 1 MB, and a copy
-of it for each further core), and for us `long`, with further copies of the shards, beyond `small` or `real`. In the
-copies the words of each text change places, within the lines' ends and elsewhere, since mere copies would be dropped as
-duplicates before they cost anything; more of them are kept, since no line comes twice. CPU seconds are of all processes
-of a run, Ray's own too, and lose what a process does in the tenth of a second before it ends. datatrove's WarcReader
-leaves out a few texts that libmagic takes for something else.
+Ray's daemons share the cores with its workers. The local runner has one process and is left out then. The time of
+starting (imports, tables, kernels from disk, Ray) would hide the rest in 33 MB of text, so rates are of what a larger
+input takes beyond a smaller one: `real` (all shards) beyond `small` (the last shard, 1 MB, and a copy of it for each
+further core), and for us `long`, with further copies of the shards, beyond `small` or `real`. In the copies the words
+of each text change places, within the lines' ends and elsewhere, since mere copies would be dropped as duplicates
+before they cost anything; more of them are kept, since no line comes twice. CPU seconds are of all processes of a run,
+Ray's own too, and lose what a process does in the tenth of a second before it ends. datatrove's WarcReader leaves out a
+few texts that libmagic takes for something else.
 """
 
 import argparse

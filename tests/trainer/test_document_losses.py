@@ -10,8 +10,8 @@ import pyarrow as pa
 import pytest
 
 from manifests import shards
+from tests.trainer.crashes import Crash, crash_at
 from tests.trainer.synthetic import Segments, counting_corpus, make_corpus, small_config
-from tests.trainer.test_loop import Crash, crash_at
 from tests.trainer.tiny import run as tune
 from tests.trainer.tiny import tuning, write_tokenizer
 from tests.trainer.workers import Group, train_together

@@ -12,6 +12,7 @@ import safetensors.torch
 import torch
 
 from manifests.errors import InputError, ManifestMismatch, ModelError, RecipeError
+from tests.trainer.crashes import Crash, crash_at
 from tests.trainer.tiny import (
     COLOURS,
     EXAMPLES,
@@ -28,18 +29,6 @@ from trainer.data import open_data
 from trainer.loop import train
 from trainer.objectives import make_objective
 from trainer.run_files import read_metrics
-
-
-class Crash(Exception):
-    """Stands for the end of a worker."""
-
-
-def crash_at(step: int) -> Context:
-    def report(metrics: dict[str, Any]) -> None:
-        if metrics["step"] == step:
-            raise Crash
-
-    return Context(report=report)
 
 
 @pytest.fixture

@@ -1,13 +1,13 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from manifests.errors import JobFailed, ManifestMismatch, RecipeError
+from tests.trainer.crashes import Crash, crash_at
 from tests.trainer.synthetic import counting_corpus, small_config, sources_corpus
 from trainer.checkpoint import list_checkpoints, read_state
 from trainer.config import EarlyStoppingConfig, MixtureConfig, TrainConfig
@@ -17,18 +17,6 @@ from trainer.model import Decoder
 from trainer.parallel import blocks_of, distribute, make_grid
 from trainer.precision import has_bf16
 from trainer.run_files import read_metrics, read_run
-
-
-class Crash(Exception):
-    """Stands for the end of a worker."""
-
-
-def crash_at(step: int) -> Context:
-    def report(metrics: dict[str, Any]) -> None:
-        if metrics["step"] == step:
-            raise Crash
-
-    return Context(report=report)
 
 
 def losses(out: Path | str) -> list[float]:
@@ -170,6 +158,11 @@ def test_a_run_that_was_stopped_stops_early_at_the_same_step(corpus: str, tmp_pa
     stopped = train([corpus], config, str(tmp_path / "stopped"), Context())
     assert straight["step"] == stopped["step"] == 8
     assert straight["validation_loss"] == pytest.approx(stopped["validation_loss"], abs=1e-6)
+    # The best, of step 2, is kept beside the last, of step 8, and was written although no checkpoint was due.
+    config = small_config(eval_every=2, early_stopping=stopping, keep_checkpoints=1)
+    found = train([corpus], config, str(tmp_path / "best"), Context())
+    assert found["best_checkpoint"] == f"{tmp_path}/best/checkpoints/step-00000002"
+    assert list_checkpoints(str(tmp_path / "best")) == [found["best_checkpoint"], found["checkpoint"]]
     assert losses(tmp_path / "stopped") == pytest.approx(losses(tmp_path / "straight"), abs=1e-6)
     assert train([corpus], config, str(tmp_path / "stopped"), crash_at(9)) == stopped
 

@@ -9,9 +9,9 @@ import pytest
 
 from manifests import shards
 from manifests.manifest import write_manifest
+from tests.trainer.crashes import Crash, crash_at
 from tests.trainer.synthetic import END_OF_TEXT, Segments, counting_corpus, counting_row, make_corpus, small_config
 from tests.trainer.test_events import steps as event_steps
-from tests.trainer.test_loop import Crash, crash_at
 from tests.trainer.workers import train_together
 from trainer.__main__ import progress_line
 from trainer.context import Context

@@ -10,7 +10,7 @@ def stops_after(losses: list[float], config: EarlyStoppingConfig) -> int | None:
     """The number of evaluations after which training stops; state goes through JSON between any two."""
     stopper = Stopper()
     for number, loss in enumerate(losses, start=1):
-        stopper = Stopper(**json.loads(json.dumps(asdict(stopper.after(loss, config)), allow_nan=False)))
+        stopper = Stopper(**json.loads(json.dumps(asdict(stopper.after(number, loss, config)), allow_nan=False)))
         if stopper.should_stop(config):
             return number
     return None
@@ -37,3 +37,11 @@ def test_small_gains_add_up_against_the_best_loss() -> None:
 def test_a_loss_that_is_not_a_number_is_no_improvement() -> None:
     assert stops_after([math.nan, math.nan], EarlyStoppingConfig(patience=2)) == 2
     assert stops_after([2.0, math.nan], EarlyStoppingConfig(patience=1)) == 2
+
+
+def test_the_step_of_the_lowest_loss_is_remembered() -> None:
+    config = EarlyStoppingConfig(patience=5, min_delta=0.1)
+    stopper = Stopper()
+    for step, loss in ((2, 3.0), (4, 2.0), (6, 1.95), (8, math.nan), (10, 2.5)):
+        stopper = stopper.after(step, loss, config)
+    assert (stopper.best_step, stopper.best_loss, stopper.num_without_improvement) == (4, 2.0, 3)

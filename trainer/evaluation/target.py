@@ -106,7 +106,7 @@ def open_target(path: str) -> Target:
 
 
 def _open_checkpoint(folder: str, device: torch.device) -> Target:
-    run = read_run(folder.rstrip("/").rsplit(f"/{checkpoint.FOLDER}/", 1)[0])
+    run = read_run(checkpoint.run_folder(folder))
     data = open_run_data(run)
     model, state = checkpoint.read_model(folder)
     return Target(

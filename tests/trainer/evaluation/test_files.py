@@ -9,7 +9,8 @@ import torch
 
 from manifests.errors import InputError, RecipeError
 from tests.trainer.synthetic import counting_corpus, small_config
-from trainer.config import ModelConfig, TrainConfig
+from tests.trainer.workers import train_together
+from trainer.config import ModelConfig, ParallelConfig, TrainConfig
 from trainer.context import Context
 from trainer.data import Data, open_data
 from trainer.evaluation.files import DuringTraining
@@ -103,3 +104,31 @@ def test_files_are_asked_whenever_a_run_is_evaluated(tmp_path: Path, data: Data)
     found = [metrics.get("evaluation") for metrics in read_metrics(str(tmp_path / "run"))]
     assert [each and set(each) for each in found] == [None, {f"choices {path}"}, None, {f"choices {path}"}]
     assert found[1] != found[3]  # it has learnt, or at least changed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("parallel", [{"shard": True}, {"tensor": 2}])
+def test_a_model_that_is_shared_out_answers_as_a_whole_one(
+    tmp_path: Path, data: Data, parallel: dict[str, Any]
+) -> None:
+    folder = data.paths[0]
+    (Path(folder) / "tokenizer.json").write_text(Path(data.tokenizer).read_text())
+    files = [
+        {"kind": "texts", "path": write(tmp_path / "t.jsonl", {"text": "a house"}, {"text": "a cat"})},
+        {"kind": "generate", "path": write(tmp_path / "g.jsonl", {"prompt": "a", "answer": "b"}), "max_tokens": 3},
+    ]
+    model = {"layers": 1, "width": 16, "heads": 2, "kv_heads": 2, "hidden": 16}
+    asked = config(*files, steps=4, eval_every=2, model=model)
+    train([folder], asked, str(tmp_path / "alone"), Context())
+    shared = asked.model_copy(update={"parallel": ParallelConfig.model_validate(parallel)})
+    train_together(2, folder, shared, tmp_path / "shared")
+    alone, together = (
+        [line["evaluation"] for line in read_metrics(str(tmp_path / name)) if "evaluation" in line]
+        for name in ("alone", "shared")
+    )
+    texts, generated = (f"{file['kind']} {file['path']}" for file in files)
+    assert len(alone) == len(together) == 2
+    for one, other in zip(alone, together, strict=True):
+        losses = [found[texts]["by_slice"]["t.jsonl"]["loss"] for found in (one, other)]
+        assert losses[1] == pytest.approx(losses[0], abs=1e-5)
+        assert other[generated] == one[generated]
