@@ -21,7 +21,7 @@ from trainer.stream import Batch
 class Sums:
     """Of some rows. by_segment: float64 (2, total_segments), sum of losses and number of targets of each segment.
 
-    measures: float64 (), the sum over targets of each figure that the objective reports beside the loss.
+    measures: float64 (2,), see Losses.measure_sums.
     """
 
     by_segment: Tensor
@@ -91,7 +91,7 @@ def joined(found: Sequence[Sums], grid: Grid) -> Sums:
     by_segment = torch.cat([sums.by_segment for sums in found], dim=1) * share
     names = found[0].measures
     return Sums(
-        by_segment, {name: share * torch.stack([sums.measures[name] for sums in found]).sum() for name in names}
+        by_segment, {name: share * torch.stack([sums.measures[name] for sums in found]).sum(dim=0) for name in names}
     )
 
 

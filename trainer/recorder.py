@@ -61,7 +61,7 @@ class Recorder:
             "memory_bytes": result.memory_bytes,
             **{key: overall[key] for key in ("bits_per_byte",) if key in overall},
             **{f"loss_by_{kind}": by for kind in result.sums.kinds if (by := _losses(result, kind))},
-            **{name: float(total) / max(1, result.num_targets) for name, total in result.sums.measures.items()},
+            **result.sums.means(),
             **self._utilisation(result),
             **self._spike(result),
         }

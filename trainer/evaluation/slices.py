@@ -68,7 +68,7 @@ class SliceSums:
     def add(self, batch: Batch, sums: Tensor, measures: Mapping[str, Tensor]) -> None:
         """sums: float64 (3, total_segments) of the batch: nats, targets, bytes.
 
-        measures: float64 (), sums over targets of what the objective reports beside the loss.
+        measures: float64 (2,), see Losses.measure_sums.
         """
         for name, value in measures.items():
             self.measures[name] = self.measures.get(name, torch.zeros_like(value)) + value
@@ -95,6 +95,11 @@ class SliceSums:
         """The figures of all segments."""
         return figures(*self.totals["source"].sum(dim=1).tolist())
 
+    def means(self) -> dict[str, float]:
+        """Of each figure beside the loss the mean over the targets that have it; left out where there is none."""
+        sums = {name: total.tolist() for name, total in self.measures.items()}
+        return {name: total / number for name, (total, number) in sums.items() if number}
+
     def by(self, kind: str) -> dict[str, Figures]:
         """Figures of each slice that has targets; {} where no segment is in a named slice."""
         columns = self.totals[kind].T.tolist()
@@ -112,8 +117,7 @@ class SliceSums:
             f"validation_{key}": overall[key] for key in ("loss", "bits_per_byte") if key in overall
         }
         if overall:
-            means = {name: float(total) / overall["num_targets"] for name, total in self.measures.items()}
-            found |= {f"validation_{name}": mean for name, mean in means.items()}
+            found |= {f"validation_{name}": mean for name, mean in self.means().items()}
         slices = {f"validation_by_{kind}": self.by(kind) for kind in self.kinds}
         return found | {key: each for key, each in slices.items() if each}
 

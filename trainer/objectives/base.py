@@ -25,7 +25,7 @@ class Losses:
     tensors were made from, counted over all its rows (any number where there is no target).
     A target is what the loss is a mean over: a token, an example, a pair.
     measures: other figures by name (the share of right answers), float32 of the same shape, detached; they are
-    averaged over targets and reported beside the loss.
+    averaged over the targets that have them (NaN elsewhere) and reported beside the loss.
     """
 
     values: Tensor
@@ -45,8 +45,12 @@ class Losses:
         return sums[:, :num_segments]
 
     def measure_sums(self) -> dict[str, Tensor]:
-        """float64 (): the sum over targets of each measure."""
-        return {name: torch.where(self.is_target, value, 0.0).double().sum() for name, value in self.measures.items()}
+        """float64 (2,): of each measure the sum over the targets that have it, and how many these are."""
+        sums = {}
+        for name, value in self.measures.items():
+            has_value = self.is_target & ~value.isnan()
+            sums[name] = torch.stack([torch.where(has_value, value, 0.0).double().sum(), has_value.double().sum()])
+        return sums
 
 
 def losses_of(logits_BTV: Tensor, target_BT: Tensor, number_BT: Tensor) -> Losses:

@@ -6,10 +6,12 @@ they swap (label 1, B is of another document). So half of the pairs are swapped,
 token is used once, and a row needs no other. A document that is left over (the only one of its row, or the shortest of
 an odd number) is a sequence without a pair: [CLS] text [SEP].
 
-Every target counts once in the loss that is reported. In the gradient a pair counts as much as the tokens that are
+Every target counts once in the loss that is reported, and the measures `masked_loss`, `pair_loss` and `pair_accuracy`
+tell both kinds apart. In the gradient a pair counts as much as the tokens that are
 expected to be hidden in its sequence: this is the sum of the two means of Devlin et al. 2019, section A.2.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -119,12 +121,20 @@ class NextSentence:
     def losses(self, model: nn.Module, tensors: Tensors) -> Losses:
         logits_BTV, label_logits_BT2 = model(tensors.inputs, tensors.sequence, tensors.part)
         tokens = cross_entropy(logits_BTV.flatten(0, 1), tensors.target.flatten())
-        pairs = cross_entropy(label_logits_BT2[tensors.row, tensors.place], tensors.label)
+        label_logits_S2 = label_logits_BT2[tensors.row, tensors.place]
+        pairs = cross_entropy(label_logits_S2, tensors.label)
+        is_right = (label_logits_S2.argmax(dim=1) == tensors.label).to(tokens.dtype)
+        no_token, no_pair = (torch.full_like(values.detach(), math.nan) for values in (tokens, pairs))
+        measures = {
+            "masked_loss": torch.cat([tokens.detach(), no_pair]),
+            "pair_loss": torch.cat([no_token, pairs.detach()]),
+            "pair_accuracy": torch.cat([no_token, is_right]),
+        }
         weight = self.masking.config.ratio * tensors.num_tokens
         pairs = pairs.detach() + weight * (pairs - pairs.detach())
         target = torch.cat([tensors.target.flatten(), tensors.label])
         number = torch.cat([tensors.number.flatten(), tensors.first_number])
-        return Losses(torch.cat([tokens, pairs]), target != IGNORED, number)
+        return Losses(torch.cat([tokens, pairs]), target != IGNORED, number, measures)
 
 
 @dataclass(frozen=True)

@@ -216,6 +216,7 @@ def test_a_batch_without_text_gives_no_target_and_gradients_of_zero() -> None:
     model = make_bert(small_config(model=SHAPE), 64, 32, 0, next_sentence=True)
     losses = NextSentence(MASKING).losses(model, NextSentence(MASKING).tensors(batch, CPU))
     assert not losses.is_target.any()
+    assert {number.item() for _, number in losses.measure_sums().values()} == {0.0}
     losses.values.sum().backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
 
@@ -237,7 +238,10 @@ def test_eight_rows_are_learnt_by_heart(tmp_path: Path) -> None:
         optimizer.step()
         tokens, pairs = losses.values.detach().split([tensors.target.numel(), len(tensors.label)])
         means.append((float(tokens.sum() / (tensors.target != IGNORED).sum()), float(pairs.mean())))
+        told = {name: float(total / number) for name, (total, number) in losses.measure_sums().items()}
+        assert (told["masked_loss"], told["pair_loss"]) == pytest.approx(means[-1], rel=1e-6)
     assert means[0] == pytest.approx((math.log(67), math.log(2)), abs=0.1)
     assert means[-1][0] < 0.1
     assert means[-1][1] < 0.05
+    assert told["pair_accuracy"] == 1.0
     assert all(later[0] < earlier[0] for earlier, later in pairwise(means[:5]))
