@@ -2,7 +2,8 @@
 
 Only items and commit records travel; texts, scores and tokens stay between the task and the files it writes. Ray runs a
 task again when its worker dies; what the dead one had committed is skipped. Ray Data would do so without end: an item
-that has cost MAX_ATTEMPTS workers is given up here.
+that has cost MAX_ATTEMPTS workers is given up here. From the end of a task to the start of the next a worker waits for
+about a tenth of a second, so many small items share tasks; those of a task that was given up are tried alone.
 """
 
 import contextlib
@@ -33,6 +34,9 @@ from ray.exceptions import RayError, RayTaskError
 
 # Workers that may die over one item; Ray's own default for tasks outside of Ray Data is 1 + 3.
 MAX_ATTEMPTS = 4
+# Items share tasks while each CPU has this many of them, so that all end together, and up to a size.
+TASKS_PER_CPU = 8
+MAX_TASK_BYTES = 64 * 1024 * 1024
 # A task has one CPU, so these libraries get one thread each. Read when they first use their thread pools.
 _ONE_THREAD = {"POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
@@ -87,25 +91,43 @@ def _silence() -> None:
 
 
 class _Items(ray.data.Datasource):  # type: ignore[misc]
-    """A datasource of items, one read task each, so that Ray schedules and retries them one by one."""
+    """A datasource of items, one read task for each share of them, so that Ray schedules and retries these."""
 
-    def __init__(self, items: list[Item]) -> None:
-        self._items = items
+    def __init__(self, shares: list[list[Item]]) -> None:
+        self._shares = [[json.dumps(item) for item in share] for share in shares]
 
     def estimate_inmemory_data_size(self) -> int | None:
-        return sum(len(json.dumps(item)) for item in self._items)
+        return sum(len(text) for share in self._shares for text in share)
 
     def get_read_tasks(self, parallelism: int, *args: Any, **kwargs: Any) -> list[ray.data.ReadTask]:
-        return [_read_task(item) for item in self._items]
+        return [_read_task(share) for share in self._shares]
 
 
-def _read_task(item: Item) -> ray.data.ReadTask:
-    text = json.dumps(item)
-
+def _read_task(texts: list[str]) -> ray.data.ReadTask:
     def read() -> Iterable[pa.Table]:
-        return [pa.table({"item": [text]})]
+        return [pa.table({"item": texts})]
 
-    return ray.data.ReadTask(read, BlockMetadata(num_rows=1, size_bytes=len(text), input_files=None, exec_stats=None))
+    size = sum(len(text) for text in texts)
+    return ray.data.ReadTask(
+        read, BlockMetadata(num_rows=len(texts), size_bytes=size, input_files=None, exec_stats=None)
+    )
+
+
+def shares_of(items: list[Item], num_cpus: int) -> list[list[Item]]:
+    """The items by task, in their order: several in one as long as each CPU has TASKS_PER_CPU tasks.
+
+    The `input_bytes` of several stay within MAX_TASK_BYTES.
+    """
+    most = max(1, len(items) // (TASKS_PER_CPU * max(1, num_cpus)))
+    shares: list[list[Item]] = []
+    size = 0
+    for item in items:
+        size += int(item.get("input_bytes", 0))
+        if not shares or len(shares[-1]) == most or size > MAX_TASK_BYTES:
+            shares.append([])
+            size = int(item.get("input_bytes", 0))
+        shares[-1].append(item)
+    return shares
 
 
 class _Mapped:
@@ -121,16 +143,21 @@ class _Mapped:
     def __call__(self, table: pa.Table) -> pa.Table:
         for name, value in _ONE_THREAD.items():
             os.environ.setdefault(name, value)
-        outcomes = [json.dumps(self._outcome(json.loads(text))) for text in table["item"].to_pylist()]
-        return pa.table({"outcome": pa.array(outcomes, pa.string())})
+        num_lost = ray._private.worker.global_worker.core_worker.get_current_task_attempt_number()
+        items = [json.loads(text) for text in table["item"].to_pylist()]
+        if num_lost >= self.max_attempts:
+            outcomes = [{"item": item, "num_lost": num_lost, "alone": len(items) == 1} for item in items]
+        else:
+            outcomes = [self._outcome(item) for item in items]
+            # They are done in their order: the last worker died over the first that was not done yet.
+            fresh = [outcome for outcome in outcomes if not outcome.get("result", {}).get("reused")]
+            (fresh or outcomes[-1:])[0]["num_lost"] = num_lost
+        return pa.table({"outcome": pa.array([json.dumps(outcome) for outcome in outcomes], pa.string())})
 
     def _outcome(self, item: Item) -> Item:
-        num_lost = ray._private.worker.global_worker.core_worker.get_current_task_attempt_number()
-        if num_lost >= self.max_attempts:
-            return {"num_lost": num_lost, "item": item}
         try:
             result = self.task(item)
-            return {"num_lost": num_lost, "item": item, "result": result, "compile_seconds": compile_seconds()}
+            return {"item": item, "result": result, "compile_seconds": compile_seconds()}
         except GristmillError as error:
             return {"error": type(error).__name__, "message": str(error)}
         except OSError as error:
@@ -153,8 +180,20 @@ class RayRunner:
         """
         if not items:
             return
+        given_up: list[Item] = []
+        for outcome in self._outcomes(task, shares_of(items, int(ray.cluster_resources().get("CPU", 1)))):
+            if outcome.get("alone", True):
+                yield _result(outcome)
+            else:
+                given_up.append(outcome["item"])
+        for outcome in self._outcomes(task, [[item] for item in given_up]):
+            yield _result(outcome)
+
+    def _outcomes(self, task: Callable[[Item], Item], shares: list[list[Item]]) -> Iterator[Item]:
+        if not shares:
+            return
         mapped = _Mapped(task, MAX_ATTEMPTS)
-        dataset = ray.data.read_datasource(_Items(items), override_num_blocks=len(items)).map_batches(
+        dataset = ray.data.read_datasource(_Items(shares), override_num_blocks=len(shares)).map_batches(
             mapped.__call__, batch_format="pyarrow", batch_size=None, zero_copy_batch=True
         )
         try:
@@ -162,7 +201,7 @@ class RayRunner:
                 for text in batch["outcome"].to_pylist():
                     outcome = json.loads(text)
                     self.compile_seconds = max(self.compile_seconds, outcome.get("compile_seconds", 0.0))
-                    yield _result(outcome)
+                    yield outcome
         except RayTaskError:
             raise  # a mistake of ours, with its traceback on the worker
         except RayError as error:
@@ -182,7 +221,7 @@ def _result(outcome: Item) -> Item:
             f"{outcome['num_lost']} workers {about}. Finished work is kept: run the same command again. If memory is "
             "short, start Ray with fewer CPUs (--num-cpus) or on larger machines."
         )
-    if outcome["num_lost"]:
+    if outcome.get("num_lost"):
         print(f"{outcome['num_lost']} workers {about}; it was done again", file=sys.stderr, flush=True)
     result: Item = outcome["result"]
     return result

@@ -7,7 +7,7 @@ import pytest
 import ray
 
 from cluster import ray_data
-from cluster.ray_data import RayRunner, connect
+from cluster.ray_data import MAX_TASK_BYTES, RayRunner, connect, shares_of
 from corpus.plan import build
 from corpus.recipe_file import read_recipe
 from manifests.errors import InputError, JobFailed
@@ -105,6 +105,51 @@ def test_an_item_that_kills_every_worker_is_named_and_given_up(monkeypatch, capf
     with pytest.raises(JobFailed, match=r'^2 workers died over \{"number": 2\}.*run the same command again'):
         mapped(die, [{"number": number} for number in range(3)])
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_many_small_items_share_tasks_and_a_worker_that_dies_costs_none_of_them(die_once, capfd):
+    def dying(item):
+        done, died = die_once / str(item["number"]), die_once / "died"
+        reused = done.exists()
+        if item["number"] == 5 and not died.exists():
+            died.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        done.touch()
+        return {**item, "reused": reused}
+
+    items = [{"number": number} for number in range(32)]
+    results = list(RayRunner().map(dying, items))
+    assert sorted(result["number"] for result in results) == list(range(32))
+    assert sorted(result["number"] for result in results if result["reused"]) == [4]  # of its task, done before
+    assert capfd.readouterr().err == '1 workers died over {"number": 5}; it was done again\n'
+
+
+@pytest.mark.usefixtures("one_cpu")
+def test_of_items_that_share_a_task_only_the_one_that_kills_is_given_up(monkeypatch, tmp_path):
+    def die(item):
+        if item["number"] == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        (tmp_path / str(item["number"])).touch()
+        return item
+
+    monkeypatch.setattr(ray_data, "MAX_ATTEMPTS", 2)
+    with pytest.raises(JobFailed, match=r'^2 workers died over \{"number": 5\}'):
+        mapped(die, [{"number": number} for number in range(32)])
+    assert {path.name for path in tmp_path.iterdir()} >= {
+        str(number) for number in range(32) if number not in (5, 6, 7)
+    }
+
+
+def test_items_share_tasks_while_every_cpu_has_enough_of_them():
+    items = [{"input_bytes": 1000} for _ in range(100)]
+    assert [len(share) for share in shares_of(items, 1)] == [12] * 8 + [4]
+    assert [len(share) for share in shares_of(items, 4)] == [3] * 33 + [1]
+    assert [len(share) for share in shares_of(items[:15], 2)] == [1] * 15
+    assert [len(share) for share in shares_of([], 2)] == []
+    large = [{"input_bytes": MAX_TASK_BYTES // 3} for _ in range(100)]
+    assert [len(share) for share in shares_of(large, 1)] == [3] * 33 + [1]
+    assert [item for share in shares_of(large, 1) for item in share] == large
 
 
 @pytest.mark.usefixtures("one_cpu")
