@@ -6,6 +6,7 @@ depend on how workers shared the model: any other number and arrangement of them
 """
 
 import contextlib
+import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping
@@ -194,19 +195,34 @@ def run_folder(folder: str) -> str:
 
 
 def read_state(folder: str) -> State:
-    """state.json of a checkpoint. Raises InputError if there is none, IntegrityError if it is damaged."""
+    """state.json of a checkpoint.
+
+    Raises InputError if there is none, IntegrityError if it is damaged, ManifestMismatch if another version wrote it.
+    """
     uri = shards.join(folder, STATE)
     try:
-        state = State.model_validate_json(shards.read_bytes(uri))
+        content = shards.read_bytes(uri)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{uri}: there is no checkpoint. Name a folder {FOLDER}/step-<number> of a training run."
         ) from None
+    found = _format(content)
+    if found is not None and found != FORMAT:
+        raise ManifestMismatch(
+            f"{uri}: has format {found!r}, this version reads {FORMAT!r}. Train again, or use the version of it."
+        )
+    try:
+        return State.model_validate_json(content)
     except ValidationError as error:
         raise IntegrityError(f"{uri}: is not a whole checkpoint: {error.errors()[0]['msg']}.") from error
-    if state.format != FORMAT:
-        raise ManifestMismatch(f"{uri}: has format {state.format!r}, this version reads {FORMAT!r}.")
-    return state
+
+
+def _format(content: bytes) -> object:
+    """What a state.json says of itself, of whatever version; None where it says nothing."""
+    try:
+        return json.loads(content).get("format")
+    except (ValueError, AttributeError):
+        return None
 
 
 def read_model(folder: str, *, averaged: bool = True) -> tuple[nn.Module, State]:

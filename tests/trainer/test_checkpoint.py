@@ -201,6 +201,13 @@ def test_a_broken_state_file_is_an_integrity_error(tmp_path: Path) -> None:
         read_state(folder)
 
 
+def test_a_checkpoint_of_another_version_is_refused_by_its_format(tmp_path: Path) -> None:
+    folder = save(tmp_path, state_at(1))
+    (Path(folder) / STATE).write_text('{"format": "gristmill-checkpoint/1", "step": 1}')
+    with pytest.raises(ManifestMismatch, match=r"has format 'gristmill-checkpoint/1', this version reads '.*/3'"):
+        read_state(folder)
+
+
 def test_another_corpus_or_config_is_refused_with_both_shown() -> None:
     with pytest.raises(ManifestMismatch, match=r"digest d1, this manifest has d2"):
         check_same_run("step-1", state_at(1), "d2", small_config())
