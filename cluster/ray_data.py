@@ -1,9 +1,9 @@
-"""The Ray Data runner: one read task per item, the task mapped over it in the same process, results streamed back.
+"""The Ray Data runner: a read task for each item, or for some small ones, the task mapped over it in the same process.
 
 Only items and commit records travel; texts, scores and tokens stay between the task and the files it writes. Ray runs a
 task again when its worker dies; what the dead one had committed is skipped. Ray Data would do so without end: an item
 that has cost MAX_ATTEMPTS workers is given up here. From the end of a task to the start of the next a worker waits for
-about a tenth of a second, so many small items share tasks; those of a task that was given up are tried alone.
+about a tenth of a second, so many small items share tasks; those of a task that lost its worker are done alone.
 """
 
 import contextlib
@@ -34,8 +34,9 @@ from ray.exceptions import RayError, RayTaskError
 
 # Workers that may die over one item; Ray's own default for tasks outside of Ray Data is 1 + 3.
 MAX_ATTEMPTS = 4
-# Items share tasks while each CPU has this many of them, so that all end together, and up to a size.
+# Items share tasks while each CPU has this many of them, so that all end together, and up to a number and a size.
 TASKS_PER_CPU = 8
+MAX_TASK_ITEMS = 16
 MAX_TASK_BYTES = 64 * 1024 * 1024
 # A task has one CPU, so these libraries get one thread each. Read when they first use their thread pools.
 _ONE_THREAD = {"POLARS_MAX_THREADS": "1", "RAYON_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -116,17 +117,19 @@ def _read_task(texts: list[str]) -> ray.data.ReadTask:
 def shares_of(items: list[Item], num_cpus: int) -> list[list[Item]]:
     """The items by task, in their order: several in one as long as each CPU has TASKS_PER_CPU tasks.
 
-    The `input_bytes` of several stay within MAX_TASK_BYTES.
+    Several are at most MAX_TASK_ITEMS with `input_bytes` of MAX_TASK_BYTES in all; items without are alone, since they
+    may be large, and all are while no CPU is known (num_cpus 0).
     """
-    most = max(1, len(items) // (TASKS_PER_CPU * max(1, num_cpus)))
+    most = min(MAX_TASK_ITEMS, len(items) // (TASKS_PER_CPU * num_cpus)) if num_cpus else 1
     shares: list[list[Item]] = []
-    size = 0
+    total = 0
     for item in items:
-        size += int(item.get("input_bytes", 0))
-        if not shares or len(shares[-1]) == most or size > MAX_TASK_BYTES:
+        size = int(item.get("input_bytes", MAX_TASK_BYTES))
+        if not shares or len(shares[-1]) >= most or total + size > MAX_TASK_BYTES:
             shares.append([])
-            size = int(item.get("input_bytes", 0))
+            total = 0
         shares[-1].append(item)
+        total += size
     return shares
 
 
@@ -145,19 +148,23 @@ class _Mapped:
             os.environ.setdefault(name, value)
         num_lost = ray._private.worker.global_worker.core_worker.get_current_task_attempt_number()
         items = [json.loads(text) for text in table["item"].to_pylist()]
-        if num_lost >= self.max_attempts:
-            outcomes = [{"item": item, "num_lost": num_lost, "alone": len(items) == 1} for item in items]
-        else:
-            outcomes = [self._outcome(item) for item in items]
-            # They are done in their order: the last worker died over the first that was not done yet.
-            fresh = [outcome for outcome in outcomes if not outcome.get("result", {}).get("reused")]
-            (fresh or outcomes[-1:])[0]["num_lost"] = num_lost
+        outcomes: list[Item] = []
+        for number, item in enumerate(items):
+            left = {"item": item, "num_lost": num_lost, "num_waiting": len(items) - number - 1}
+            if num_lost and len(items) > 1:
+                # Which of them it was shows when each is done alone.
+                outcomes.append({**left, "num_shared": len(items)})
+            elif num_lost >= self.max_attempts:
+                outcomes.append(left)
+            else:
+                outcomes.append({**left, **self._outcome(item)})
+            if "error" in outcomes[-1]:
+                break
         return pa.table({"outcome": pa.array([json.dumps(outcome) for outcome in outcomes], pa.string())})
 
     def _outcome(self, item: Item) -> Item:
         try:
-            result = self.task(item)
-            return {"item": item, "result": result, "compile_seconds": compile_seconds()}
+            return {"result": self.task(item), "compile_seconds": compile_seconds()}
         except GristmillError as error:
             return {"error": type(error).__name__, "message": str(error)}
         except OSError as error:
@@ -172,6 +179,7 @@ class RayRunner:
 
     def __init__(self) -> None:
         self.compile_seconds = 0.0
+        self.num_waiting = 0
 
     def map(self, task: Callable[[Item], Item], items: list[Item]) -> Iterator[Item]:
         """Yield the tasks' results as they come, after telling on stderr if workers died over one.
@@ -180,13 +188,16 @@ class RayRunner:
         """
         if not items:
             return
-        given_up: list[Item] = []
-        for outcome in self._outcomes(task, shares_of(items, int(ray.cluster_resources().get("CPU", 1)))):
-            if outcome.get("alone", True):
+        again: list[Item] = []
+        for outcome in self._outcomes(task, shares_of(items, int(ray.cluster_resources().get("CPU", 0)))):
+            if "num_shared" not in outcome:
                 yield _result(outcome)
-            else:
-                given_up.append(outcome["item"])
-        for outcome in self._outcomes(task, [[item] for item in given_up]):
+                continue
+            again.append(outcome["item"])
+            if not outcome["num_waiting"]:
+                about = f"{outcome['num_lost']} workers died over one of {outcome['num_shared']} items"
+                print(f"{about}; each is done again alone", file=sys.stderr, flush=True)
+        for outcome in self._outcomes(task, [[item] for item in again]):
             yield _result(outcome)
 
     def _outcomes(self, task: Callable[[Item], Item], shares: list[list[Item]]) -> Iterator[Item]:
@@ -201,6 +212,7 @@ class RayRunner:
                 for text in batch["outcome"].to_pylist():
                     outcome = json.loads(text)
                     self.compile_seconds = max(self.compile_seconds, outcome.get("compile_seconds", 0.0))
+                    self.num_waiting = outcome["num_waiting"]
                     yield outcome
         except RayTaskError:
             raise  # a mistake of ours, with its traceback on the worker
@@ -221,7 +233,7 @@ def _result(outcome: Item) -> Item:
             f"{outcome['num_lost']} workers {about}. Finished work is kept: run the same command again. If memory is "
             "short, start Ray with fewer CPUs (--num-cpus) or on larger machines."
         )
-    if outcome.get("num_lost"):
+    if outcome["num_lost"]:
         print(f"{outcome['num_lost']} workers {about}; it was done again", file=sys.stderr, flush=True)
     result: Item = outcome["result"]
     return result

@@ -46,8 +46,8 @@ def train_with_ray(
     workers: fewest and most. Where they differ, Ray starts as many as the cluster has room for and, when that changes
     or workers are lost, starts again with another number.
     address: of a Ray cluster, None for the connected one or a Ray started here. reporter: is called here with the
-    metrics of every config.report_every-th step, and of loss spikes, soon after the step is done. Returns the metrics
-    of the last step and `checkpoint`. Raises what trainer.loop.train raises, JobFailed if workers are lost more than
+    metrics of every config.report_every-th step, and of loss spikes, soon after the step is done. Returns what
+    trainer.loop.summary says. Raises what trainer.loop.train raises, JobFailed if workers are lost more than
     MAX_RESTARTS times.
     """
     paths, out = [absolute(path) for path in paths], absolute(out)

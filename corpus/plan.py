@@ -316,15 +316,25 @@ class Build:
     def _map(
         self, name: str, task: Callable[[Item], Item], items: list[Item], label: str | None = None
     ) -> Iterator[Item]:
-        """Run a task over items, telling the watcher of each result under its label."""
-        started, done_bytes = time.monotonic(), 0
+        """Run a task over items, telling the watcher of each result under its label.
+
+        Results that come together are told together: by the first alone, speed and time left would be far off.
+        """
+        started, number, done_bytes = time.monotonic(), 0, 0
         sizes = {_key(item): int(item.get("input_bytes", 0)) for item in items}
         all_bytes = sum(sizes.values())
-        for number, result in enumerate(self.runner.map(task, items), start=1):
-            done_bytes += sizes.get(_key(result), 0)
-            self.reused[name] = self.reused.get(name, 0) + bool(result.get("reused"))
-            self.watch(label or name, number, len(items), (done_bytes, all_bytes), result)
-            yield result
+        together: list[Item] = []
+        for result in self.runner.map(task, items):
+            together.append(result)
+            if self.runner.num_waiting:
+                continue
+            number += len(together)
+            done_bytes += sum(sizes.get(_key(each), 0) for each in together)
+            for each in together:
+                self.reused[name] = self.reused.get(name, 0) + bool(each.get("reused"))
+                self.watch(label or name, number, len(items), (done_bytes, all_bytes), each)
+                yield each
+            together = []
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started
 
     def _tell_damage(self, name: str, damaged: list[str]) -> None:

@@ -12,13 +12,17 @@ class Runner(Protocol):
     """Maps a picklable task over small JSON-like items, in any process; results come in any order.
 
     `input_bytes` of an item, where given, tells how much work it is. `compile_seconds`: the longest that any process
-    that ran a task has spent compiling kernels so far; 0.0 if all found them compiled.
+    that ran a task has spent compiling kernels so far; 0.0 if all found them compiled. `num_waiting`: how many results
+    came together with the one that `map` has yielded last and follow it at once.
     """
 
     name: str
 
     @property
     def compile_seconds(self) -> float: ...
+
+    @property
+    def num_waiting(self) -> int: ...
 
     def map(self, task: Callable[[Item], Item], items: list[Item]) -> Iterator[Item]: ...
 
@@ -27,6 +31,7 @@ class LocalRunner:
     """Runs tasks here, in order."""
 
     name = "local"
+    num_waiting = 0
 
     @property
     def compile_seconds(self) -> float:

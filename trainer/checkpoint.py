@@ -153,8 +153,8 @@ def _remove_old(out: str, state: State) -> None:
     """Remove all but the last whole checkpoints and the best, and what crashes have left of others."""
     root = shards.join(out, FOLDER)
     kept = set(list_checkpoints(out)[-state.config.keep_checkpoints :])
-    if state.stopper.best_step is not None:
-        kept.add(folder_of(out, state.stopper.best_step))
+    if state.stopper.lowest_step is not None:
+        kept.add(folder_of(out, state.stopper.lowest_step))
     kept = {folder.rsplit("/", 1)[1] for folder in kept}
     names = {path.split("/", 1)[0] for path in shards.list_files(root)}
     for name in sorted(name for name in names - kept if _NAME.fullmatch(name)):  # anything else is the user's

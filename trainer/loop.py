@@ -35,7 +35,7 @@ from trainer.stream import Batch
 
 
 def train(paths: Sequence[str], config: TrainConfig, out: str, context: Context) -> dict[str, Any]:
-    """Train, or go on from the last checkpoint below `out`; returns the metrics of the last step and its checkpoint.
+    """Train, or go on from the last checkpoint below `out`; returns what `summary` says of it.
 
     paths: manifests (or folders of corpora), or JSONL files, as the objective needs. Every worker calls this with the
     same arguments; `out` must be the same storage for all. Raises RecipeError, InputError, ManifestMismatch,
@@ -57,13 +57,14 @@ def train(paths: Sequence[str], config: TrainConfig, out: str, context: Context)
 def summary(out: str) -> dict[str, Any]:
     """The metrics of the last step of a run, and `checkpoint`: the folder of its last checkpoint.
 
-    With early stopping also `best_checkpoint`: the folder of the one with the lowest validation loss.
+    With early stopping also `best_checkpoint`: the folder of the one with the lowest validation loss, if it is there.
     """
     metrics = read_metrics(out)
-    last = checkpoint.latest_checkpoint(out)
-    found = {**(metrics[-1] if metrics else {}), "checkpoint": last}
-    best = None if last is None else checkpoint.read_state(last).stopper.best_step
-    return found if best is None else {**found, "best_checkpoint": checkpoint.folder_of(out, best)}
+    folders = checkpoint.list_checkpoints(out)
+    found = {**(metrics[-1] if metrics else {}), "checkpoint": folders[-1] if folders else None}
+    lowest = checkpoint.read_state(folders[-1]).stopper.lowest_step if folders else None
+    best = None if lowest is None else checkpoint.folder_of(out, lowest)
+    return {**found, "best_checkpoint": best} if best in folders else found
 
 
 def check_settings(paths: Sequence[str], config: TrainConfig, out: str) -> Data:
@@ -147,7 +148,7 @@ def _steps(run: Run, done: int, stopper: Stopper, saver: checkpoint.Saver, recor
             with _averaged(run):
                 metrics |= questions.metrics(run.model, run.context.device)
         recorder.append(metrics)
-        if last or step % config.checkpoint_every == 0 or step == stopper.best_step:
+        if last or step % config.checkpoint_every == 0 or step == stopper.lowest_step:
             recorder.flush()
             _save(run, step, stopper, saver)
         if last or is_reported(metrics, config):

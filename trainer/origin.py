@@ -99,7 +99,10 @@ def _digest(folder: str) -> str:
 
 
 def read_origin(config: TrainConfig) -> Origin:
-    """The origin that config.init names. Raises InputError, ModelError and RecipeError with what is missing."""
+    """The origin that config.init names.
+
+    Raises InputError, ModelError and RecipeError with what is missing, IntegrityError where JSON is damaged.
+    """
     if config.init is None:
         return _scratch(config)
     kind, folder = find_init(config.init)

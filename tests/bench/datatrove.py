@@ -265,6 +265,8 @@ def peer_run(folder: Path, size: str, num_cores: int) -> Run:
 def on_cores(num_cores: int, command: list[str], environment: dict[str, str]) -> tuple[float, float, str]:
     """Wall and CPU seconds of a command with all processes below it, on so many cores, and what it printed."""
     cores = sorted(os.sched_getaffinity(0))[-num_cores:]
+    if len(cores) < num_cores:
+        raise SystemExit(f"--cores {num_cores}: this process may use {len(cores)}")
     everything = {**os.environ, **environment}
     used: dict[tuple[int, float], float] = {}
     started = time.monotonic()
@@ -378,7 +380,7 @@ def main(num_shards: int = 8, num_cores: int = 1, write: bool = False) -> None:
         runs = "" if num_cores == 1 else f"_on_{num_cores}"
         path = Path(__file__).parent / "results" / f"datatrove_{os.cpu_count()}core{runs}_{today}.md"
         title = f"# The preset datatrove@0.10 against datatrove, {today}"
-        command = f"`python -m tests.bench.datatrove --cores {num_cores} --write`"
+        command = f"`python -m tests.bench.datatrove --shards {num_shards} --cores {num_cores} --write`"
         about = f"{command}; what the columns are is told in tests/bench/datatrove.py."
         path.write_text("\n".join([title, "", about, "", "```", *lines, "```", ""]), "utf-8")
 

@@ -107,8 +107,11 @@ def test_an_item_that_kills_every_worker_is_named_and_given_up(monkeypatch, capf
     assert capfd.readouterr().err == ""
 
 
+SMALL = [{"number": number, "input_bytes": 1} for number in range(32)]  # four of them share a task of one CPU
+
+
 @pytest.mark.usefixtures("one_cpu")
-def test_many_small_items_share_tasks_and_a_worker_that_dies_costs_none_of_them(die_once, capfd):
+def test_a_worker_that_dies_over_items_that_share_it_costs_none_of_them(die_once, capfd):
     def dying(item):
         done, died = die_once / str(item["number"]), die_once / "died"
         reused = done.exists()
@@ -118,38 +121,57 @@ def test_many_small_items_share_tasks_and_a_worker_that_dies_costs_none_of_them(
         done.touch()
         return {**item, "reused": reused}
 
-    items = [{"number": number} for number in range(32)]
-    results = list(RayRunner().map(dying, items))
+    runner = RayRunner()
+    results, waiting = zip(*((result, runner.num_waiting) for result in runner.map(dying, SMALL)), strict=True)
     assert sorted(result["number"] for result in results) == list(range(32))
-    assert sorted(result["number"] for result in results if result["reused"]) == [4]  # of its task, done before
-    assert capfd.readouterr().err == '1 workers died over {"number": 5}; it was done again\n'
+    assert [result["number"] for result in results if result["reused"]] == [4]  # of its task, done before
+    assert sorted(waiting) == [0] * (7 + 4) + [1] * 7 + [2] * 7 + [3] * 7
+    assert capfd.readouterr().err == "1 workers died over one of 4 items; each is done again alone\n"
 
 
 @pytest.mark.usefixtures("one_cpu")
-def test_of_items_that_share_a_task_only_the_one_that_kills_is_given_up(monkeypatch, tmp_path):
+def test_of_items_that_share_a_task_the_one_that_kills_is_named(monkeypatch, tmp_path):
     def die(item):
         if item["number"] == 5:
+            with (tmp_path / "deaths").open("a") as deaths:
+                deaths.write("died\n")
             os.kill(os.getpid(), signal.SIGKILL)
         (tmp_path / str(item["number"])).touch()
         return item
 
     monkeypatch.setattr(ray_data, "MAX_ATTEMPTS", 2)
-    with pytest.raises(JobFailed, match=r'^2 workers died over \{"number": 5\}'):
-        mapped(die, [{"number": number} for number in range(32)])
-    assert {path.name for path in tmp_path.iterdir()} >= {
-        str(number) for number in range(32) if number not in (5, 6, 7)
-    }
+    with pytest.raises(JobFailed, match=r'^2 workers died over \{"number": 5, '):
+        mapped(die, SMALL)
+    done = {path.name for path in tmp_path.iterdir()}
+    assert done >= {str(number) for number in range(32) if number not in (5, 6, 7)}
+    assert (tmp_path / "deaths").read_text().count("died") == 1 + 2
 
 
-def test_items_share_tasks_while_every_cpu_has_enough_of_them():
-    items = [{"input_bytes": 1000} for _ in range(100)]
-    assert [len(share) for share in shares_of(items, 1)] == [12] * 8 + [4]
-    assert [len(share) for share in shares_of(items, 4)] == [3] * 33 + [1]
-    assert [len(share) for share in shares_of(items[:15], 2)] == [1] * 15
-    assert [len(share) for share in shares_of([], 2)] == []
+@pytest.mark.usefixtures("one_cpu")
+def test_an_error_ends_the_task_that_it_is_in(tmp_path):
+    def fail(item):
+        (tmp_path / str(item["number"])).touch()
+        if item["number"] == 1:
+            raise InputError("a.warc.gz: cannot be opened.")
+        return item
+
+    with pytest.raises(InputError, match="cannot be opened"):
+        mapped(fail, SMALL)
+    done = {path.name for path in tmp_path.iterdir()}
+    assert done >= {"0", "1"}
+    assert not done & {"2", "3"}
+
+
+def test_small_items_share_tasks_while_every_cpu_has_enough_of_them():
+    assert [len(share) for share in shares_of(SMALL, 1)] == [4] * 8
+    assert [len(share) for share in shares_of(SMALL, 3)] == [1] * 32
+    assert [len(share) for share in shares_of(SMALL, 0)] == [1] * 32  # as long as no machine has come
+    assert [len(share) for share in shares_of(SMALL * 30, 1)] == [16] * 60
+    assert shares_of([], 2) == []
     large = [{"input_bytes": MAX_TASK_BYTES // 3} for _ in range(100)]
     assert [len(share) for share in shares_of(large, 1)] == [3] * 33 + [1]
     assert [item for share in shares_of(large, 1) for item in share] == large
+    assert [len(share) for share in shares_of([{"partition": 0}] * 100, 1)] == [1] * 100  # of any size
 
 
 @pytest.mark.usefixtures("one_cpu")

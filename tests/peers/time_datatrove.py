@@ -9,8 +9,8 @@ what those before it keep.
 
 pipeline: from the WET files in SHARDS to token ids below OUT, as examples/fineweb.py and its tokenizing go: each stage
 one task in this process (the second of MinHash 14), or with several WORKERS a task for each shard in as many processes.
-Wall seconds of each block as datatrove itself counts them, and the documents and tokens that came out. The first stage
-of MinHash holds its reader's time a second time. MODEL: lid.176.ftz; TOKENIZER: a tokenizer.json.
+Wall seconds of each block as datatrove itself counts them, summed over tasks, and the documents and tokens that came
+out. The first stage of MinHash holds its reader's time a second time. MODEL: lid.176.ftz; TOKENIZER: a tokenizer.json.
 """
 
 import json

@@ -30,7 +30,7 @@ def opened(tmp_path: Path, records: list[Any], config: TrainConfig) -> Data:
 
 def whole(data: Data) -> Batch:
     """All training rows in storage order."""
-    return data.train.reader.read(np.arange(data.train.num_rows))  # type: ignore[attr-defined]
+    return data.train.reader.read(np.arange(data.train.num_rows))
 
 
 def segments(batch: Batch) -> list[list[tuple[list[int], list[int]]]]:

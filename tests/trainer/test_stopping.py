@@ -44,4 +44,5 @@ def test_the_step_of_the_lowest_loss_is_remembered() -> None:
     stopper = Stopper()
     for step, loss in ((2, 3.0), (4, 2.0), (6, 1.95), (8, math.nan), (10, 2.5)):
         stopper = stopper.after(step, loss, config)
-    assert (stopper.best_step, stopper.best_loss, stopper.num_without_improvement) == (4, 2.0, 3)
+    assert (stopper.lowest_step, stopper.lowest_loss) == (6, 1.95)
+    assert (stopper.best_loss, stopper.num_without_improvement) == (2.0, 3)

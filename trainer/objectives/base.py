@@ -25,7 +25,8 @@ class Losses:
     tensors were made from, counted over all its rows (any number where there is no target).
     A target is what the loss is a mean over: a token, an example, a pair.
     measures: other figures by name (the share of right answers), float32 of the same shape, detached; they are
-    averaged over the targets that have them (NaN elsewhere) and reported beside the loss.
+    averaged over the targets that have them and reported beside the loss. NaN: the target has none; an objective
+    whose own figure could become NaN has to see to it that its loss does too, which ends the run.
     """
 
     values: Tensor

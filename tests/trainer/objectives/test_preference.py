@@ -72,7 +72,7 @@ def tokenizer(tmp_path: Path) -> str:
 def likelihoods(model: nn.Module, data: Data) -> list[float]:
     """Log-likelihood of the chosen answer less that of the rejected one, by pair."""
     objective = Preference(1.0, make_uniform(model))
-    tensors = objective.tensors(data.train.reader.read(np.arange(data.train.num_rows)), CPU)  # type: ignore[attr-defined]
+    tensors = objective.tensors(data.train.reader.read(np.arange(data.train.num_rows)), CPU)
     with torch.no_grad():
         found: list[float] = objective.losses(model.eval(), tensors).measures["margin"].tolist()
     return found
