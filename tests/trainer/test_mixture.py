@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from manifests.errors import RecipeError
@@ -67,11 +67,17 @@ def test_samples_are_found_by_source_and_cursor_and_counted_before_any_index(pha
         assert np.array_equal(cursor[mine], mixture.counts(first)[number] + np.arange(mine.sum()))
 
 
-@given(first=st.integers(0, 1 << 40), size=st.sampled_from([64, 256, 1024]), share=st.floats(0.01, 0.99))
+# What no batch of a size can be further away by, over all places where it may start and all shares: computed from the
+# places of the first `size` multiples of the stride (the discrepancy of arcs), and rounded up.
+FURTHEST = {64: 2.75, 256: 3.15, 1024: 5.55}
+
+
+@example(first=33964, size=1024, share=0.75)  # 4.0
+@given(first=st.integers(0, 1 << 40), size=st.sampled_from(sorted(FURTHEST)), share=st.floats(0.01, 0.99))
 def test_every_batch_is_close_to_the_weights(first: int, size: int, share: float) -> None:
     mixture = Mixture([Phase(0, quotas_of([share, 1 - share]))])
     source, _ = mixture.locate(np.arange(first, first + size))
-    assert abs((source == 0).sum() - share * size) < 4
+    assert abs((source == 0).sum() - share * size) < FURTHEST[size]
 
 
 def test_schedules_agree_up_to_the_first_entry_that_differs() -> None:
