@@ -318,7 +318,8 @@ class Build:
     ) -> Iterator[Item]:
         """Run a task over items, telling the watcher of each result under its label.
 
-        Results that come together are told together: by the first alone, speed and time left would be far off.
+        Results that come together are counted together, but for the last until it is told itself: by the first alone,
+        speed and time left would be far off.
         """
         started, number, done_bytes = time.monotonic(), 0, 0
         sizes = {_key(item): int(item.get("input_bytes", 0)) for item in items}
@@ -332,7 +333,8 @@ class Build:
             done_bytes += sum(sizes.get(_key(each), 0) for each in together)
             for each in together:
                 self.reused[name] = self.reused.get(name, 0) + bool(each.get("reused"))
-                self.watch(label or name, number, len(items), (done_bytes, all_bytes), each)
+                done = number if each is together[-1] else number - 1
+                self.watch(label or name, done, len(items), (done_bytes, all_bytes), each)
                 yield each
             together = []
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - started

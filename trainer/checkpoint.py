@@ -100,7 +100,7 @@ class Saver:
     def save(self, state: State, tensors: Mapping[str, Tensor]) -> None:
         """Copy the tensors and write them below `out` in the background.
 
-        The oldest beyond keep_checkpoints are removed, but not the one with the lowest validation loss.
+        The oldest beyond keep_checkpoints are removed; early stopping keeps the one with the lowest validation loss.
 
         Raises StorageError if the one before could not be written.
         """
@@ -152,10 +152,10 @@ class Saver:
 def _remove_old(out: str, state: State) -> None:
     """Remove all but the last whole checkpoints and the best, and what crashes have left of others."""
     root = shards.join(out, FOLDER)
-    kept = set(list_checkpoints(out)[-state.config.keep_checkpoints :])
+    folders = list_checkpoints(out)[-state.config.keep_checkpoints :]
     if state.stopper.lowest_step is not None:
-        kept.add(folder_of(out, state.stopper.lowest_step))
-    kept = {folder.rsplit("/", 1)[1] for folder in kept}
+        folders.append(folder_of(out, state.stopper.lowest_step))
+    kept = {folder.rsplit("/", 1)[1] for folder in folders}
     names = {path.split("/", 1)[0] for path in shards.list_files(root)}
     for name in sorted(name for name in names - kept if _NAME.fullmatch(name)):  # anything else is the user's
         shards.remove(shards.join(root, name, STATE))  # first: without it the rest is no checkpoint
@@ -209,7 +209,8 @@ def read_state(folder: str) -> State:
     found = _format(content)
     if found is not None and found != FORMAT:
         raise ManifestMismatch(
-            f"{uri}: has format {found!r}, this version reads {FORMAT!r}. Train again, or use the version of it."
+            f"{uri}: has format {found!r}, this version reads {FORMAT!r}. Train again, or use the version that "
+            "wrote it."
         )
     try:
         return State.model_validate_json(content)

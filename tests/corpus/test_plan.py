@@ -30,6 +30,25 @@ def counted(recipe_path, out, *overrides):
     return manifest, count
 
 
+def test_results_that_come_together_are_counted_together_and_a_stage_ends_once(sample_recipe, tmp_path):
+    class Together(LocalRunner):
+        """Five results: three at once, then two."""
+
+        num_waiting = 0
+
+        def map(self, task, items):
+            for place, result in enumerate([task(item) for item in items]):
+                self.num_waiting = (2, 1, 0, 1, 0)[place] if len(items) == 5 else 0
+                yield result
+
+    events = []
+    watch = lambda stage, *event: events.append(event) if stage == "score" else None  # noqa: E731
+    build(read_recipe(str(sample_recipe)), str(tmp_path), Together(), watch)
+    assert [event[:2] for event in events] == [(2, 5), (2, 5), (3, 5), (4, 5), (5, 5)]
+    done = [num_bytes for _, _, (num_bytes, _), _ in events]
+    assert done[0] == done[1] == done[2] < done[3] == done[4] == events[0][2][1]
+
+
 def test_every_record_has_one_fate(sample_corpus):
     manifest = read_manifest(str(sample_corpus))
     frame = ledger.scan(str(sample_corpus)).collect()
